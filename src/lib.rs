@@ -1,0 +1,4 @@
+//! Milena: an Apache-Kafka-compatible broker made of message-passing actors.
+
+pub mod metadata;
+pub mod model;

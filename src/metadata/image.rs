@@ -1,0 +1,301 @@
+//! The cluster's metadata at one point of its log, immutable and cheap to copy.
+//!
+//! Readers hold an `Arc<Image>`; `actors::metadata` is the only one that replays records into the
+//! next one. Invariant: an image is the sum of the records up to `version`, nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
+
+use super::records::{ConfigResource, EndpointRecord, MetadataRecord, ResourceKind};
+use crate::model::{BrokerId, DirectoryId, LeaderEpoch, TopicId, Uuid, is_internal};
+
+/// A listener of a broker, as clients reach it.
+pub type Endpoint = EndpointRecord;
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionImage {
+    /// The brokers that hold a replica, the preferred leader first.
+    pub replicas: Arc<[BrokerId]>,
+    /// The replicas' log directories, in the same order; zero means "the broker chooses".
+    pub directories: Arc<[DirectoryId]>,
+    /// The replicas in sync.
+    pub isr: Arc<[BrokerId]>,
+    /// The leader, or `BrokerId::NONE`.
+    pub leader: BrokerId,
+    /// The leader's epoch.
+    pub leader_epoch: LeaderEpoch,
+    /// Rises with every change.
+    pub partition_epoch: i32,
+}
+
+/// One topic with its partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicImage {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its identity.
+    pub id: TopicId,
+    /// Its partitions; the index is the partition's number.
+    pub partitions: Vec<PartitionImage>,
+}
+
+impl TopicImage {
+    /// Whether the topic belongs to the cluster itself.
+    pub fn is_internal(&self) -> bool {
+        is_internal(&self.name)
+    }
+
+    /// The partition of this index.
+    pub fn partition(&self, index: i32) -> Option<&PartitionImage> {
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| self.partitions.get(index))
+    }
+}
+
+/// One broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerImage {
+    /// Its id.
+    pub id: BrokerId,
+    /// Identifies the run of its process.
+    pub incarnation: Uuid,
+    /// Rises with every registration.
+    pub broker_epoch: i64,
+    /// How clients reach it, by listener.
+    pub endpoints: Vec<Endpoint>,
+    /// Its rack.
+    pub rack: Option<String>,
+    /// Its log directories.
+    pub directories: Vec<DirectoryId>,
+    /// A fenced broker leads nothing and is not shown to clients.
+    pub fenced: bool,
+}
+
+impl BrokerImage {
+    /// The endpoint of a listener.
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.listener == listener)
+    }
+}
+
+/// The configuration values set on one resource, by key.
+pub type ConfigValues = BTreeMap<String, String>;
+
+/// The whole of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The place in the metadata log up to which records are in here.
+    pub version: u64,
+    /// Topics by identity.
+    pub topics: HashTrieMapSync<TopicId, Arc<TopicImage>>,
+    /// Identities by name, in order of name.
+    pub topic_ids: RedBlackTreeMapSync<Arc<str>, TopicId>,
+    /// Set values, by resource.
+    pub configs: RedBlackTreeMapSync<ConfigResource, Arc<ConfigValues>>,
+    /// Brokers by id.
+    pub brokers: BTreeMap<BrokerId, Arc<BrokerImage>>,
+    /// Finalized features and their levels.
+    pub features: BTreeMap<String, i16>,
+    /// The first producer id not yet in a block that was handed out.
+    pub next_producer_id: i64,
+}
+
+impl Image {
+    /// The topic of this name.
+    pub fn topic(&self, name: &str) -> Option<&Arc<TopicImage>> {
+        self.topic_ids.get(name).and_then(|id| self.topics.get(id))
+    }
+
+    /// The topic of this identity.
+    pub fn topic_by_id(&self, id: &TopicId) -> Option<&Arc<TopicImage>> {
+        self.topics.get(id)
+    }
+
+    /// The values set on a resource.
+    pub fn config(&self, kind: ResourceKind, name: &str) -> Option<&Arc<ConfigValues>> {
+        self.configs.get(&ConfigResource {
+            kind,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Brokers that are not fenced, in order of id.
+    pub fn alive_brokers(&self) -> impl Iterator<Item = &Arc<BrokerImage>> {
+        self.brokers.values().filter(|broker| !broker.fenced)
+    }
+
+    /// Applies one record. Records about things that do not exist change nothing: the controller
+    /// never plans them, and a log that holds one must not stop a broker from starting.
+    pub fn replay(&mut self, record: &MetadataRecord) {
+        match record {
+            MetadataRecord::Topic { name, id } => self.replay_topic(name, *id),
+            MetadataRecord::RemoveTopic { id } => self.replay_remove_topic(id),
+            MetadataRecord::Partition { .. } => self.replay_partition(record),
+            MetadataRecord::PartitionChange { .. } => self.replay_partition_change(record),
+            MetadataRecord::Config {
+                resource,
+                key,
+                value,
+            } => {
+                self.replay_config(resource, key, value.as_deref());
+            }
+            MetadataRecord::RegisterBroker { .. } => self.replay_register_broker(record),
+            MetadataRecord::FenceBroker { id, fenced } => {
+                if let Some(broker) = self.brokers.get_mut(id) {
+                    Arc::make_mut(broker).fenced = *fenced;
+                }
+            }
+            MetadataRecord::UnregisterBroker { id } => {
+                self.brokers.remove(id);
+            }
+            MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,
+            MetadataRecord::FeatureLevel { name, level: 0 } => {
+                self.features.remove(name);
+            }
+            MetadataRecord::FeatureLevel { name, level } => {
+                self.features.insert(name.clone(), *level);
+            }
+        }
+    }
+
+    fn replay_topic(&mut self, name: &str, id: TopicId) {
+        let name: Arc<str> = name.into();
+        self.topic_ids.insert_mut(Arc::clone(&name), id);
+        self.topics.insert_mut(
+            id,
+            Arc::new(TopicImage {
+                name,
+                id,
+                partitions: Vec::new(),
+            }),
+        );
+    }
+
+    fn replay_remove_topic(&mut self, id: &TopicId) {
+        let Some(topic) = self.topics.get(id).cloned() else {
+            return;
+        };
+        self.topics.remove_mut(id);
+        self.topic_ids.remove_mut(&topic.name);
+        self.configs.remove_mut(&ConfigResource {
+            kind: ResourceKind::Topic,
+            name: topic.name.to_string(),
+        });
+    }
+
+    fn change_topic(&mut self, id: &TopicId, change: impl FnOnce(&mut TopicImage)) {
+        if let Some(topic) = self.topics.get_mut(id) {
+            change(Arc::make_mut(topic));
+        }
+    }
+
+    fn replay_partition(&mut self, record: &MetadataRecord) {
+        let MetadataRecord::Partition {
+            topic_id,
+            partition,
+            replicas,
+            directories,
+            isr,
+            leader,
+            leader_epoch,
+            partition_epoch,
+        } = record
+        else {
+            return;
+        };
+        let image = PartitionImage {
+            replicas: replicas.as_slice().into(),
+            directories: directories.as_slice().into(),
+            isr: isr.as_slice().into(),
+            leader: *leader,
+            leader_epoch: LeaderEpoch(*leader_epoch),
+            partition_epoch: *partition_epoch,
+        };
+        self.change_topic(topic_id, |topic| {
+            let index = usize::try_from(*partition).unwrap_or(usize::MAX);
+            if index == topic.partitions.len() {
+                topic.partitions.push(image);
+            } else if let Some(existing) = topic.partitions.get_mut(index) {
+                *existing = image;
+            }
+        });
+    }
+
+    fn replay_partition_change(&mut self, record: &MetadataRecord) {
+        let MetadataRecord::PartitionChange {
+            topic_id,
+            partition,
+            isr,
+            leader,
+            replicas,
+        } = record
+        else {
+            return;
+        };
+        self.change_topic(topic_id, |topic| {
+            let index = usize::try_from(*partition).unwrap_or(usize::MAX);
+            let Some(image) = topic.partitions.get_mut(index) else {
+                return;
+            };
+            if let Some(isr) = isr {
+                image.isr = isr.as_slice().into();
+            }
+            if let Some((replicas, directories)) = replicas {
+                image.replicas = replicas.as_slice().into();
+                image.directories = directories.as_slice().into();
+            }
+            if let Some(leader) = leader {
+                image.leader = *leader;
+                image.leader_epoch = LeaderEpoch(image.leader_epoch.0.saturating_add(1));
+            }
+            image.partition_epoch = image.partition_epoch.saturating_add(1);
+        });
+    }
+
+    fn replay_config(&mut self, resource: &ConfigResource, key: &str, value: Option<&str>) {
+        let mut values = self
+            .configs
+            .get(resource)
+            .map(|v| (**v).clone())
+            .unwrap_or_default();
+        match value {
+            Some(value) => values.insert(key.to_owned(), value.to_owned()),
+            None => values.remove(key),
+        };
+        if values.is_empty() {
+            self.configs.remove_mut(resource);
+        } else {
+            self.configs.insert_mut(resource.clone(), Arc::new(values));
+        }
+    }
+
+    fn replay_register_broker(&mut self, record: &MetadataRecord) {
+        let MetadataRecord::RegisterBroker {
+            id,
+            incarnation,
+            broker_epoch,
+            endpoints,
+            rack,
+            directories,
+        } = record
+        else {
+            return;
+        };
+        let broker = BrokerImage {
+            id: *id,
+            incarnation: *incarnation,
+            broker_epoch: *broker_epoch,
+            endpoints: endpoints.clone(),
+            rack: rack.clone(),
+            directories: directories.clone(),
+            fenced: false,
+        };
+        self.brokers.insert(*id, Arc::new(broker));
+    }
+}
