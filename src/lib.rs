@@ -4,3 +4,4 @@ pub mod actors;
 pub mod metadata;
 pub mod model;
 pub mod replication;
+pub mod record;
