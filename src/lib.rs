@@ -5,3 +5,4 @@ pub mod metadata;
 pub mod model;
 pub mod replication;
 pub mod record;
+pub mod protocol;
