@@ -1,0 +1,3 @@
+//! Configuration: tables of keys, `.properties` files, and the [`ServerConfig`] they add up to.
+
+pub mod keys;
