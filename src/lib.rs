@@ -1,8 +1,9 @@
 //! Milena: an Apache-Kafka-compatible broker made of message-passing actors.
 
 pub mod actors;
+pub mod config;
 pub mod metadata;
 pub mod model;
-pub mod replication;
-pub mod record;
 pub mod protocol;
+pub mod record;
+pub mod replication;
