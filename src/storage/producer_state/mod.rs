@@ -6,6 +6,7 @@
 //! gives the same, but for the batches before each producer's last one.
 
 mod entry;
+mod files;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,10 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 
 pub use entry::{BATCHES_RETAINED, ProducerEntry, RecentBatch};
+pub use files::{
+    SNAPSHOT_SUFFIX, delete_snapshots, list_snapshots, load_newest_snapshot, snapshot_path,
+    write_snapshot,
+};
 pub use snapshot::InvalidSnapshot;
 
 use crate::model::{Offset, ProducerEpoch, ProducerId, Timestamp};
