@@ -7,3 +7,4 @@ pub mod model;
 pub mod protocol;
 pub mod record;
 pub mod replication;
+pub mod storage;
