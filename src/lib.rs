@@ -1,6 +1,8 @@
 //! Milena: an Apache-Kafka-compatible broker made of message-passing actors.
 
+pub mod actors;
 pub mod metadata;
 pub mod model;
 pub mod record;
+pub mod replication;
 pub mod storage;

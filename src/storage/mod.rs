@@ -4,7 +4,12 @@
 //! a runtime. Files are reached through [`disk::Disk`] alone, whose twin in memory forgets, tears
 //! and fails on demand.
 
+pub mod checkpoint;
 pub mod disk;
 mod error;
+pub mod leader_epochs;
+pub mod log_dir;
+pub mod partition_metadata;
+pub mod producer_state;
 
 pub use error::StorageError;

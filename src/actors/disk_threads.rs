@@ -1,0 +1,103 @@
+//! The threads of one log directory on which everything that can block is done.
+//!
+//! Log actors hand them flushes, throttled appends, cold reads, recovery and deletion as jobs and
+//! hear of the end by message. Order between the jobs of one log is its actor's business: it has at
+//! most one of each kind under way. Invariant: nobody waits here for a full queue on an arbiter;
+//! [`DiskThreads::run`] waits asynchronously.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Jobs that may queue before callers wait. Every log has a handful under way at the most, so this
+/// bounds memory without ever refusing work.
+const QUEUE_JOBS: usize = 16 * 1024;
+const RETRY: Duration = Duration::from_millis(1);
+
+/// A pool of named threads. Cheap to clone; the threads end when the last clone is gone.
+#[derive(Clone)]
+pub struct DiskThreads {
+    jobs: Sender<Job>,
+    shared: Arc<str>,
+}
+
+/// The job's thread is gone: it panicked, or the pool was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the disk threads of this log directory have ended")]
+pub struct DiskThreadsEnded;
+
+impl DiskThreads {
+    /// Starts `count` threads named after `name`.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start(name: &str, count: usize) -> std::io::Result<DiskThreads> {
+        let (jobs, queue) = bounded::<Job>(QUEUE_JOBS);
+        for index in 0..count.max(1) {
+            let queue = queue.clone();
+            thread::Builder::new()
+                .name(format!("{name}-{index}"))
+                .spawn(move || work_off(&queue))?;
+        }
+        Ok(DiskThreads {
+            jobs,
+            shared: name.into(),
+        })
+    }
+
+    /// Runs a job on one of the threads and waits for what it returns.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, DiskThreadsEnded> {
+        let (done, result) = oneshot::channel();
+        let mut job: Job = Box::new(move || {
+            // Nobody waits any more when the caller's actor has stopped.
+            let _ = done.send(job());
+        });
+        loop {
+            match self.jobs.try_send(job) {
+                Ok(()) => return result.await.map_err(|_| DiskThreadsEnded),
+                Err(TrySendError::Disconnected(_)) => return Err(DiskThreadsEnded),
+                Err(TrySendError::Full(refused)) => job = refused,
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for DiskThreads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "DiskThreads({}, {} queued)",
+            self.shared,
+            self.jobs.len()
+        )
+    }
+}
+
+fn work_off(queue: &Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
+        // A job that panics answers nobody: its caller sees the closed channel. The thread lives.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_told_and_the_thread_serves_the_next() {
+        let threads = DiskThreads::start("test-disk", 1).unwrap();
+        let broken: Result<(), _> = threads.run(|| panic!("expected in this test")).await;
+        assert_eq!(broken, Err(DiskThreadsEnded));
+        assert_eq!(threads.run(|| 7).await, Ok(7));
+    }
+}

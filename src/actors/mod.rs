@@ -1,0 +1,11 @@
+//! Actor shells. A shell receives, asks its machine, carries out the step, and keeps one timer.
+//!
+//! The order of asking is group, transaction, fetcher → partition → log, and controller → quorum →
+//! its own log; nobody asks upstairs. Architecture invariant: a shell decides nothing.
+
+pub mod clock;
+pub mod disk_threads;
+pub mod fetch_waiter;
+pub mod gather;
+pub mod observe;
+pub mod placement;
