@@ -1,8 +1,9 @@
 //! The only door to files: everything in this room reads and writes through [`Disk`].
 //!
-//! [`SystemDisk`] is the operating system. Every error names the file it is about and is already
+//! [`SystemDisk`] is the operating system, [`MemoryDisk`] its twin in memory. Every error names the file it is about and is already
 //! sorted into the decisions of a caller ([`StorageError`]).
 
+mod memory;
 mod system;
 
 use std::fmt;
@@ -11,9 +12,11 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use memory::MemoryDisk;
 pub use system::SystemDisk;
 
 use super::StorageError;
+use crate::model::Timestamp;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct DirectoryEntry {
     pub is_directory: bool,
     /// Its length in bytes; zero for a directory.
     pub length: u64,
+    /// When it was last written; none on a disk that keeps no such time.
+    pub modified: Option<Timestamp>,
 }
 
 /// Directory operations of a file system.

@@ -9,11 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs};
 use rustix::io::{Errno, pwritev};
 
 use super::{DirectoryEntry, Disk, DiskFile, OpenMode, Space};
+use crate::model::Timestamp;
 use crate::storage::StorageError;
 
 /// The file system of this machine.
@@ -46,6 +48,11 @@ fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
     options.open(path)
 }
 
+fn timestamp(time: SystemTime) -> Option<Timestamp> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
+}
+
 impl SystemDisk {
     fn entry(entry: &fs::DirEntry) -> io::Result<Option<DirectoryEntry>> {
         let Ok(name) = entry.file_name().into_string() else {
@@ -62,6 +69,7 @@ impl SystemDisk {
             name,
             is_directory,
             length: if is_directory { 0 } else { metadata.len() },
+            modified: metadata.modified().ok().and_then(timestamp),
         }))
     }
 }
