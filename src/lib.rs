@@ -3,4 +3,5 @@
 pub mod actors;
 pub mod metadata;
 pub mod model;
+pub mod protocol;
 pub mod replication;
