@@ -7,3 +7,5 @@ pub mod model;
 pub mod protocol;
 pub mod record;
 pub mod replication;
+pub mod storage;
+pub mod api;
