@@ -2,7 +2,10 @@
 
 pub mod actors;
 pub mod api;
+pub mod config;
 pub mod metadata;
 pub mod model;
 pub mod protocol;
+pub mod record;
 pub mod replication;
+pub mod storage;

@@ -1,0 +1,386 @@
+//! A disk that lives in memory, and remembers what of it would survive a loss of power.
+//!
+//! Used by tests and by a broker that is asked to keep nothing. A file keeps two images: what
+//! readers see, and what was flushed; [`MemoryDisk::lose_power`] goes back to the flushed one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{DirectoryEntry, Disk, DiskFile, OpenMode, Space};
+use crate::storage::StorageError;
+
+/// Bytes of one file: as seen, and as flushed.
+#[derive(Debug, Default, Clone)]
+struct Content {
+    seen: Vec<u8>,
+    flushed: Vec<u8>,
+}
+
+/// A file's content, shared by its name and its open handles, as an inode is.
+type Inode = Arc<Mutex<Content>>;
+
+/// A name: of a file, or of a directory.
+#[derive(Debug, Clone)]
+enum Node {
+    Directory,
+    File(Inode),
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    seen: BTreeMap<PathBuf, Node>,
+    flushed: BTreeMap<PathBuf, Node>,
+    locks: BTreeMap<PathBuf, std::sync::Weak<MemoryFile>>,
+}
+
+/// A file system in memory. Clones share it.
+#[derive(Clone, Default)]
+pub struct MemoryDisk {
+    names: Arc<Mutex<Names>>,
+}
+
+impl fmt::Debug for MemoryDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = lock(&self.names);
+        f.debug_struct("MemoryDisk")
+            .field("names", &names.seen.len())
+            .finish()
+    }
+}
+
+/// A panic of another holder leaves bytes, not broken invariants: go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn not_found(path: &Path) -> StorageError {
+    StorageError::NotFound {
+        path: path.to_owned(),
+    }
+}
+
+fn refused(operation: &'static str, path: &Path, kind: io::ErrorKind) -> StorageError {
+    StorageError::from_io(operation, path, kind.into())
+}
+
+impl MemoryDisk {
+    /// An empty disk.
+    pub fn new() -> MemoryDisk {
+        MemoryDisk::default()
+    }
+
+    /// Goes back to what was flushed. For each file `kept` is asked how many of the bytes that were
+    /// appended since its last flush reached the disk all the same (path, count → how many), which
+    /// is how a tail gets torn. Files and names that were never flushed are kept when `kept` keeps
+    /// a byte of them: real file systems write them back in any order.
+    pub fn lose_power(&self, kept: &mut dyn FnMut(&Path, usize) -> usize) {
+        let mut names = lock(&self.names);
+        let mut survivors = names.flushed.clone();
+        for (path, node) in &names.seen {
+            match node {
+                Node::Directory => {
+                    survivors.insert(path.clone(), Node::Directory);
+                }
+                Node::File(inode) => {
+                    let lucky = lose_content(path, inode, kept);
+                    if lucky {
+                        survivors.insert(path.clone(), node.clone());
+                    }
+                }
+            }
+        }
+        for node in survivors.values() {
+            if let Node::File(inode) = node {
+                let mut content = lock(inode);
+                content.seen = content.flushed.clone();
+            }
+        }
+        names.flushed.clone_from(&survivors);
+        names.seen = survivors;
+    }
+
+    /// Turns one bit of a file, as a failing medium does.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn flip_bit(&self, path: &Path, position: usize, bit: u8) -> Result<(), StorageError> {
+        let inode = self.inode(path)?;
+        let mut content = lock(&inode);
+        if let Some(byte) = content.seen.get_mut(position) {
+            *byte ^= 1 << (bit & 7);
+        }
+        if let Some(byte) = content.flushed.get_mut(position) {
+            *byte ^= 1 << (bit & 7);
+        }
+        Ok(())
+    }
+
+    fn inode(&self, path: &Path) -> Result<Inode, StorageError> {
+        match lock(&self.names).seen.get(path) {
+            Some(Node::File(inode)) => Ok(Arc::clone(inode)),
+            _ => Err(not_found(path)),
+        }
+    }
+
+    fn handle(inode: &Inode, path: &Path) -> Arc<MemoryFile> {
+        Arc::new(MemoryFile {
+            content: Arc::clone(inode),
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// Lets a file fall back to its flushed bytes plus a lucky part of the tail appended since; tells
+/// whether anything at all of it is on the disk beyond what was flushed.
+fn lose_content(path: &Path, inode: &Inode, kept: &mut dyn FnMut(&Path, usize) -> usize) -> bool {
+    let mut content = lock(inode);
+    let common = content.flushed.len().min(content.seen.len());
+    let appended = content.seen.len() - common;
+    if appended == 0 {
+        return false;
+    }
+    let lucky = kept(path, appended).min(appended);
+    let tail = content.seen[common..common + lucky].to_vec();
+    content.flushed.truncate(common);
+    content.flushed.extend_from_slice(&tail);
+    lucky > 0
+}
+
+impl Disk for MemoryDisk {
+    fn create_dir_all(&self, path: &Path) -> Result<(), StorageError> {
+        let mut names = lock(&self.names);
+        for ancestor in path.ancestors() {
+            if let Some(Node::File(_)) = names.seen.get(ancestor) {
+                return Err(refused(
+                    "make directory",
+                    path,
+                    io::ErrorKind::AlreadyExists,
+                ));
+            }
+            names.seen.insert(ancestor.to_owned(), Node::Directory);
+        }
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<DirectoryEntry>, StorageError> {
+        let names = lock(&self.names);
+        if !matches!(names.seen.get(path), Some(Node::Directory)) {
+            return Err(not_found(path));
+        }
+        let mut entries = Vec::new();
+        for (child, node) in &names.seen {
+            if child.parent() != Some(path) {
+                continue;
+            }
+            let Some(name) = child.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            entries.push(DirectoryEntry {
+                name: name.to_owned(),
+                is_directory: matches!(node, Node::Directory),
+                length: match node {
+                    Node::Directory => 0,
+                    Node::File(inode) => lock(inode).seen.len() as u64,
+                },
+                modified: None,
+            });
+        }
+        Ok(entries)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn DiskFile>, StorageError> {
+        let mut names = lock(&self.names);
+        let existing = match names.seen.get(path) {
+            Some(Node::Directory) => {
+                return Err(refused("open", path, io::ErrorKind::IsADirectory));
+            }
+            Some(Node::File(inode)) => Some(Arc::clone(inode)),
+            None => None,
+        };
+        let inode = match (existing, mode) {
+            (Some(inode), OpenMode::Truncate) => {
+                lock(&inode).seen.clear();
+                inode
+            }
+            (Some(inode), _) => inode,
+            (None, OpenMode::Read | OpenMode::Write) => return Err(not_found(path)),
+            (None, OpenMode::Create | OpenMode::Truncate) => {
+                let parent = path.parent().unwrap_or(Path::new(""));
+                if parent != Path::new("")
+                    && !matches!(names.seen.get(parent), Some(Node::Directory))
+                {
+                    return Err(not_found(path));
+                }
+                let inode = Inode::default();
+                names
+                    .seen
+                    .insert(path.to_owned(), Node::File(Arc::clone(&inode)));
+                inode
+            }
+        };
+        Ok(Self::handle(&inode, path))
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, StorageError> {
+        Ok(lock(&self.names).seen.contains_key(path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
+        let mut names = lock(&self.names);
+        let moved: Vec<PathBuf> = names
+            .seen
+            .keys()
+            .filter(|path| path.starts_with(from))
+            .cloned()
+            .collect();
+        if moved.is_empty() {
+            return Err(not_found(from));
+        }
+        for old in moved {
+            let Ok(rest) = old.strip_prefix(from) else {
+                continue;
+            };
+            let new = if rest.as_os_str().is_empty() {
+                to.to_owned()
+            } else {
+                to.join(rest)
+            };
+            if let Some(node) = names.seen.remove(&old) {
+                names.seen.insert(new, node);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<(), StorageError> {
+        let mut names = lock(&self.names);
+        match names.seen.get(path) {
+            Some(Node::File(_)) => {
+                names.seen.remove(path);
+                Ok(())
+            }
+            _ => Err(not_found(path)),
+        }
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> Result<(), StorageError> {
+        let mut names = lock(&self.names);
+        let before = names.seen.len();
+        names.seen.retain(|name, _| !name.starts_with(path));
+        if names.seen.len() == before {
+            return Err(not_found(path));
+        }
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<(), StorageError> {
+        let mut names = lock(&self.names);
+        if !matches!(names.seen.get(path), Some(Node::Directory)) {
+            return Err(not_found(path));
+        }
+        let inside = |name: &Path| name.parent() == Some(path);
+        names.flushed.retain(|name, _| !inside(name));
+        let current: Vec<(PathBuf, Node)> = names
+            .seen
+            .iter()
+            .filter(|(name, _)| inside(name))
+            .map(|(name, node)| (name.clone(), node.clone()))
+            .collect();
+        names.flushed.extend(current);
+        Ok(())
+    }
+
+    fn space(&self, _path: &Path) -> Result<Space, StorageError> {
+        Ok(Space {
+            free: u64::MAX / 2,
+            total: u64::MAX / 2,
+        })
+    }
+
+    fn lock(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
+        self.open(path, OpenMode::Create)?;
+        let inode = self.inode(path)?;
+        let mut names = lock(&self.names);
+        if names
+            .locks
+            .get(path)
+            .is_some_and(|held| held.strong_count() > 0)
+        {
+            return Ok(None);
+        }
+        let handle = Self::handle(&inode, path);
+        names.locks.insert(path.to_owned(), Arc::downgrade(&handle));
+        Ok(Some(handle))
+    }
+}
+
+/// An open file in memory; its content outlives its name, as with a real one.
+#[derive(Debug)]
+struct MemoryFile {
+    content: Inode,
+    path: PathBuf,
+}
+
+/// Positions are bounded by memory; one that is not cannot be meant.
+fn position_in_memory(path: &Path, position: u64) -> Result<usize, StorageError> {
+    usize::try_from(position)
+        .ok()
+        .filter(|position| *position <= isize::MAX as usize / 2)
+        .ok_or_else(|| refused("reach a position of", path, io::ErrorKind::InvalidInput))
+}
+
+impl DiskFile for MemoryFile {
+    fn length(&self) -> Result<u64, StorageError> {
+        Ok(lock(&self.content).seen.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
+        let content = lock(&self.content);
+        let start = position_in_memory(&self.path, position)?.min(content.seen.len());
+        let length = buffer.len().min(content.seen.len() - start);
+        buffer[..length].copy_from_slice(&content.seen[start..start + length]);
+        Ok(length)
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError> {
+        let mut content = lock(&self.content);
+        let mut start = position_in_memory(&self.path, position)?;
+        for slice in slices {
+            let end = start + slice.len();
+            if content.seen.len() < end {
+                content.seen.resize(end, 0);
+            }
+            content.seen[start..end].copy_from_slice(slice);
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, length: u64) -> Result<(), StorageError> {
+        let length = position_in_memory(&self.path, length)?;
+        lock(&self.content).seen.resize(length, 0);
+        Ok(())
+    }
+
+    fn allocate(&self, _position: u64, _length: u64) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<(), StorageError> {
+        let mut content = lock(&self.content);
+        content.flushed = content.seen.clone();
+        Ok(())
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}

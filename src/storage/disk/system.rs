@@ -1,0 +1,286 @@
+//! The operating system's files.
+//!
+//! Buffered and positioned: pwritev(2) and pread(2), fallocate(2) that keeps the length,
+//! fdatasync(2). No memory maps: a bad sector is an error, not a signal.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs};
+use rustix::io::{Errno, pwritev};
+
+use super::{DirectoryEntry, Disk, DiskFile, OpenMode, Space};
+use crate::model::Timestamp;
+use crate::storage::StorageError;
+
+/// The file system of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemDisk;
+
+fn sorted<T>(
+    operation: &'static str,
+    path: &Path,
+    result: io::Result<T>,
+) -> Result<T, StorageError> {
+    result.map_err(|error| StorageError::from_io(operation, path, error))
+}
+
+fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    match mode {
+        OpenMode::Read => {}
+        OpenMode::Write => {
+            options.write(true);
+        }
+        OpenMode::Create => {
+            options.write(true).create(true).truncate(false);
+        }
+        OpenMode::Truncate => {
+            options.write(true).create(true).truncate(true);
+        }
+    }
+    options.open(path)
+}
+
+fn timestamp(time: SystemTime) -> Option<Timestamp> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
+}
+
+impl SystemDisk {
+    fn entry(entry: &fs::DirEntry) -> io::Result<Option<DirectoryEntry>> {
+        let Ok(name) = entry.file_name().into_string() else {
+            return Ok(None);
+        };
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            // Removed between the listing and the question: a deletion that was under way.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_directory = metadata.is_dir();
+        Ok(Some(DirectoryEntry {
+            name,
+            is_directory,
+            length: if is_directory { 0 } else { metadata.len() },
+            modified: metadata.modified().ok().and_then(timestamp),
+        }))
+    }
+}
+
+impl Disk for SystemDisk {
+    fn create_dir_all(&self, path: &Path) -> Result<(), StorageError> {
+        sorted("make directory", path, fs::create_dir_all(path))
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<DirectoryEntry>, StorageError> {
+        let mut entries = Vec::new();
+        for entry in sorted("list", path, fs::read_dir(path))? {
+            let entry = sorted("list", path, entry)?;
+            entries.extend(sorted("list", path, Self::entry(&entry))?);
+        }
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn DiskFile>, StorageError> {
+        let file = sorted("open", path, open(path, mode))?;
+        Ok(Arc::new(SystemFile {
+            file,
+            path: path.to_owned(),
+        }))
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, StorageError> {
+        sorted("look at", path, path.try_exists())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
+        sorted("rename", from, fs::rename(from, to))
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<(), StorageError> {
+        sorted("remove", path, fs::remove_file(path))
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> Result<(), StorageError> {
+        sorted("remove", path, fs::remove_dir_all(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<(), StorageError> {
+        let directory = sorted("open", path, File::open(path))?;
+        sorted("flush", path, directory.sync_all())
+    }
+
+    fn space(&self, path: &Path) -> Result<Space, StorageError> {
+        let answer = sorted("ask the space of", path, statvfs(path).map_err(Into::into))?;
+        Ok(Space {
+            free: answer.f_bavail.saturating_mul(answer.f_frsize),
+            total: answer.f_blocks.saturating_mul(answer.f_frsize),
+        })
+    }
+
+    fn lock(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
+        let file = sorted("open", path, open(path, OpenMode::Create))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Arc::new(SystemFile {
+                file,
+                path: path.to_owned(),
+            }))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(StorageError::from_io("lock", path, error.into())),
+        }
+    }
+}
+
+/// A file of the operating system; closed with its last handle.
+#[derive(Debug)]
+struct SystemFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl SystemFile {
+    fn sorted<T>(&self, operation: &'static str, result: io::Result<T>) -> Result<T, StorageError> {
+        sorted(operation, &self.path, result)
+    }
+
+    /// What a first vectored write left over: rare, so it may cost a call per slice.
+    fn write_rest(
+        &self,
+        slices: &[IoSlice<'_>],
+        mut written: usize,
+        mut position: u64,
+    ) -> io::Result<()> {
+        for slice in slices {
+            let skipped = written.min(slice.len());
+            written -= skipped;
+            position += skipped as u64;
+            let rest = &slice[skipped..];
+            self.file.write_all_at(rest, position)?;
+            position += rest.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+impl DiskFile for SystemFile {
+    fn length(&self) -> Result<u64, StorageError> {
+        self.sorted("measure", self.file.metadata())
+            .map(|metadata| metadata.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let result = self
+                .file
+                .read_at(&mut buffer[filled..], position + filled as u64);
+            match result {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.sorted("read", Err(error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let written = loop {
+            match pwritev(&self.file, slices, position) {
+                Ok(written) => break written,
+                Err(Errno::INTR) => {}
+                Err(error) => return self.sorted("write", Err(error.into())),
+            }
+        };
+        if written == total {
+            return Ok(());
+        }
+        self.sorted("write", self.write_rest(slices, written, position))
+    }
+
+    fn truncate(&self, length: u64) -> Result<(), StorageError> {
+        self.sorted("cut", self.file.set_len(length))
+    }
+
+    fn allocate(&self, position: u64, length: u64) -> Result<(), StorageError> {
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, position, length) {
+            Err(Errno::IO) => self.sorted("allocate", Err(Errno::IO.into())),
+            // Not supported, or not that much space: the write itself will say so when it matters.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn sync_data(&self) -> Result<(), StorageError> {
+        self.sorted("flush", fdatasync(&self.file).map_err(Into::into))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_written_in_slices_are_read_back_and_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = SystemDisk.open(&path, OpenMode::Create).unwrap();
+        file.allocate(0, 1 << 20).unwrap();
+        file.write_at(&[IoSlice::new(b"head"), IoSlice::new(b"body")], 2)
+            .unwrap();
+        assert_eq!(file.length().unwrap(), 10);
+        let mut buffer = [0; 16];
+        assert_eq!(file.read_at(&mut buffer, 2).unwrap(), 8);
+        assert_eq!(&buffer[..8], b"headbody");
+        assert!(file.read_exact_at(&mut buffer, 0).is_err());
+        file.truncate(6).unwrap();
+        assert_eq!(SystemDisk.list(directory.path()).unwrap()[0].length, 6);
+    }
+
+    #[test]
+    fn a_small_file_is_replaced_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("checkpoint");
+        SystemDisk.write_file_atomically(&path, b"old").unwrap();
+        SystemDisk.write_file_atomically(&path, b"new one").unwrap();
+        assert_eq!(SystemDisk.read_file(&path, 100).unwrap(), b"new one");
+        assert!(SystemDisk.read_file(&path, 3).is_err());
+        assert_eq!(SystemDisk.list(directory.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_missing_file_is_told_apart_from_a_failing_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing");
+        let error = SystemDisk.open(&missing, OpenMode::Read).unwrap_err();
+        assert!(error.is_not_found());
+        assert!(!SystemDisk.exists(&missing).unwrap());
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".lock");
+        let held = SystemDisk.lock(&path).unwrap();
+        assert!(held.is_some());
+        assert!(SystemDisk.lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(SystemDisk.lock(&path).unwrap().is_some());
+    }
+}

@@ -1,0 +1,16 @@
+//! Keeping: one partition's records in Kafka's own files, and the small files beside them.
+//!
+//! No actor and nothing asynchronous lives here: a test, a benchmark or a tool opens a log without
+//! a runtime. Files are reached through [`disk::Disk`] alone, whose twin in memory forgets, tears
+//! and fails on demand.
+
+pub mod checkpoint;
+pub mod disk;
+mod error;
+pub mod leader_epochs;
+pub mod log_dir;
+pub mod partition_metadata;
+pub mod producer_state;
+pub mod transaction_index;
+
+pub use error::StorageError;
