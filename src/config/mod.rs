@@ -9,6 +9,7 @@ mod judge;
 pub mod keys;
 mod listeners;
 pub mod properties;
+pub mod reference;
 mod removed;
 mod rules;
 mod server_config;

@@ -392,3 +392,6 @@ fn quorum(values: &StaticValues) -> Result<QuorumConfig, ConfigError> {
         snapshot_interval_ms: Some(interval).filter(|interval| *interval > 0),
     })
 }
+
+#[cfg(test)]
+mod tests;
