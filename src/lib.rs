@@ -2,4 +2,5 @@
 
 pub mod metadata;
 pub mod model;
+pub mod net;
 pub mod protocol;
