@@ -5,6 +5,7 @@ pub mod api;
 pub mod config;
 pub mod metadata;
 pub mod model;
+pub mod net;
 pub mod protocol;
 pub mod record;
 pub mod replication;
