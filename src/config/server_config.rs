@@ -10,12 +10,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::ConfigError;
-use super::judge::judge;
 use super::keys;
 use super::listeners::{Listeners, listeners, overrides_per_ip};
 use super::values::{Place, StaticValues};
 use super::{properties, removed, rules, suggest};
+use crate::metadata::config_check::check_value;
 use crate::model::BrokerId;
+use crate::model::config_key::{Allowed, ConfigKey, ConfigType};
 
 /// Something that is worth a line in the log at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,10 +255,10 @@ fn take(
         notices.push(Notice::Warned(unknown(values, name, &place)));
         return Ok(());
     };
-    if let Err(problem) = judge(key, value) {
+    if let Err(problem) = check_value(key, value) {
         return Err(ConfigError::Value {
             place: place.to_string(),
-            problem,
+            problem: without_secret(key, &problem.to_string()),
         });
     }
     if let (Some(earlier), Place::File(..)) = (values.get_set(name), &place) {
@@ -268,6 +269,19 @@ fn take(
     }
     values.set(key, value.to_owned(), place);
     Ok(())
+}
+
+/// A sentence about a secret does not repeat it.
+fn without_secret(key: &ConfigKey, problem: &str) -> String {
+    match key.allowed {
+        Allowed::Only(_, why) if key.config_type == ConfigType::Password => {
+            format!(
+                "Invalid value [hidden] for configuration {}: {why}",
+                key.name
+            )
+        }
+        _ => problem.to_owned(),
+    }
 }
 
 fn unknown(values: &StaticValues, name: &str, place: &Place) -> String {
