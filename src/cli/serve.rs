@@ -4,26 +4,30 @@
 //! SIGTERM or SIGINT stops it cleanly, a second one at once.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ServeArguments, fail, host};
 use crate::config::{ConfigError, Notice, ServerConfig, Sources};
+use crate::telemetry::log_levels::LogLevels;
 use crate::telemetry::log_setup;
 
 /// Runs a broker until it is told to stop.
 pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
-    if let Err(sentence) = log_setup::install(arguments.log_level.as_deref()) {
-        return fail(&sentence);
-    }
+    let levels = match log_setup::install(arguments.log_level.as_deref()) {
+        Ok(levels) => levels,
+        Err(sentence) => return fail(&sentence),
+    };
     let config = match read_config(arguments) {
         Ok(config) => config,
         Err(sentence) => return fail(&sentence),
     };
     announce(&config);
-    actix_rt::System::new().block_on(serve(config))
+    actix_rt::System::new().block_on(serve(config, levels))
 }
 
 fn read_config(arguments: &ServeArguments) -> Result<ServerConfig, String> {
@@ -113,7 +117,7 @@ impl Stops {
     }
 }
 
-async fn serve(config: ServerConfig) -> ExitCode {
+async fn serve(config: ServerConfig, levels: Arc<LogLevels>) -> ExitCode {
     let mut stops = match Stops::listen() {
         Ok(stops) => stops,
         Err(error) => return fail(&format!("signals cannot be caught: {error}")),
@@ -125,7 +129,7 @@ async fn serve(config: ServerConfig) -> ExitCode {
         .map(|directory| directory.display().to_string())
         .collect();
     let started = tokio::select! {
-        started = start(config) => started,
+        started = start(config, levels) => started,
         (name, status) = stops.next() => {
             log::warn!("{name} before the broker was ready: ended at once");
             return ExitCode::from(status);
@@ -135,7 +139,9 @@ async fn serve(config: ServerConfig) -> ExitCode {
         Ok(broker) => broker,
         Err(sentence) => return fail(&sentence),
     };
-    println!(
+    // Nobody has to read it: a closed standard output is no reason to end.
+    let _ = writeln!(
+        std::io::stdout().lock(),
         "milena {} is ready: listening on {}, data in {}",
         env!("CARGO_PKG_VERSION"),
         broker.listening.join(","),
@@ -170,7 +176,8 @@ impl Running {
 }
 
 /// Starts a broker. The broker itself is not in this build: this is the one place that will call it.
-async fn start(_config: ServerConfig) -> Result<Running, String> {
+/// `_levels` is what BROKER_LOGGER shows and changes.
+async fn start(_config: ServerConfig, _levels: Arc<LogLevels>) -> Result<Running, String> {
     Err("this build reads configurations only; the broker is not in it yet".to_owned())
 }
 

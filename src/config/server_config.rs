@@ -14,6 +14,7 @@ use super::keys;
 use super::listeners::{Listeners, listeners, overrides_per_ip};
 use super::values::{Place, StaticValues};
 use super::{properties, removed, rules, suggest};
+use crate::metadata::ConfigTables;
 use crate::metadata::config_check::check_value;
 use crate::model::BrokerId;
 use crate::model::config_key::{Allowed, ConfigKey, ConfigType};
@@ -222,6 +223,20 @@ impl ServerConfig {
     }
 }
 
+impl ServerConfig {
+    /// The tables and the values of the file, as `metadata` and `api` resolve and describe them.
+    /// The broker's table also holds the keys that can only be set while it runs.
+    pub fn tables(&self) -> ConfigTables {
+        ConfigTables {
+            topic: Arc::new(keys::topic_table()),
+            broker: Arc::new(keys::whole_broker_table()),
+            group: Arc::new(keys::group_table()),
+            client_metrics: Arc::new(keys::client_metrics_table()),
+            static_broker: Arc::new(self.values.explicit()),
+        }
+    }
+}
+
 /// Reads file and overrides into values, each judged against its key.
 fn read(sources: Sources<'_>, notices: &mut Vec<Notice>) -> Result<StaticValues, ConfigError> {
     let mut values = StaticValues::new(Arc::new(keys::broker_table()));
@@ -267,7 +282,12 @@ fn take(
             earlier.place
         )));
     }
-    values.set(key, value.to_owned(), place);
+    // Readers compare with `true` and `false`, and Kafka shows them so.
+    let text = match key.config_type {
+        ConfigType::Boolean => value.to_ascii_lowercase(),
+        _ => value.to_owned(),
+    };
+    values.set(key, text, place);
     Ok(())
 }
 

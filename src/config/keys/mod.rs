@@ -67,14 +67,21 @@ fn joined(chapters: &[Chapter]) -> ConfigTable {
     ConfigTable::new(&parts)
 }
 
-/// Every key of a broker that `server.properties` may hold; what DescribeConfigs of a broker lists.
+/// Every key that `server.properties` may hold.
 pub fn broker_table() -> ConfigTable {
     joined(BROKER_CHAPTERS)
 }
 
-/// Broker keys that only change while the broker runs; described when they are set.
+/// Broker keys that can only be set while the broker runs; Kafka describes one only when it is set.
 pub fn dynamic_only_table() -> ConfigTable {
     ConfigTable::new(&[quotas::DYNAMIC_ONLY])
+}
+
+/// Every key of a broker: those of its file, and those that can only be set while it runs.
+pub fn whole_broker_table() -> ConfigTable {
+    let file = BROKER_CHAPTERS.iter().map(|(_, keys)| *keys);
+    let parts: Vec<&'static [ConfigKey]> = file.chain([quotas::DYNAMIC_ONLY]).collect();
+    ConfigTable::new(&parts)
 }
 
 /// Every key of a topic.

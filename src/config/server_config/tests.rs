@@ -418,3 +418,18 @@ fn the_tables_have_as_many_keys_as_a_kafka_4_3_broker_describes() {
     );
     assert_eq!(counts, (340, 33, 17));
 }
+
+#[test]
+fn booleans_are_kept_as_readers_compare_them() {
+    let config = load("auto.create.topics.enable=FALSE").unwrap();
+    assert!(!config.topics.auto_create);
+    let tables = config.tables();
+    let text = tables.static_broker.get("auto.create.topics.enable");
+    assert_eq!(text.map(String::as_str), Some("false"));
+    assert!(
+        tables
+            .broker
+            .get("leader.replication.throttled.rate")
+            .is_some()
+    );
+}
