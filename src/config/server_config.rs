@@ -225,11 +225,11 @@ impl ServerConfig {
 
 impl ServerConfig {
     /// The tables and the values of the file, as `metadata` and `api` resolve and describe them.
-    /// The broker's table also holds the keys that can only be set while it runs.
     pub fn tables(&self) -> ConfigTables {
         ConfigTables {
             topic: Arc::new(keys::topic_table()),
-            broker: Arc::new(keys::whole_broker_table()),
+            broker: Arc::new(keys::broker_table()),
+            broker_dynamic_only: Arc::new(keys::dynamic_only_table()),
             group: Arc::new(keys::group_table()),
             client_metrics: Arc::new(keys::client_metrics_table()),
             static_broker: Arc::new(self.values.explicit()),

@@ -77,13 +77,6 @@ pub fn dynamic_only_table() -> ConfigTable {
     ConfigTable::new(&[quotas::DYNAMIC_ONLY])
 }
 
-/// Every key of a broker: those of its file, and those that can only be set while it runs.
-pub fn whole_broker_table() -> ConfigTable {
-    let file = BROKER_CHAPTERS.iter().map(|(_, keys)| *keys);
-    let parts: Vec<&'static [ConfigKey]> = file.chain([quotas::DYNAMIC_ONLY]).collect();
-    ConfigTable::new(&parts)
-}
-
 /// Every key of a topic.
 pub fn topic_table() -> ConfigTable {
     ConfigTable::new(&[topic::KEYS])

@@ -426,10 +426,4 @@ fn booleans_are_kept_as_readers_compare_them() {
     let tables = config.tables();
     let text = tables.static_broker.get("auto.create.topics.enable");
     assert_eq!(text.map(String::as_str), Some("false"));
-    assert!(
-        tables
-            .broker
-            .get("leader.replication.throttled.rate")
-            .is_some()
-    );
 }
