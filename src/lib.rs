@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod metadata;
 pub mod model;
@@ -10,3 +11,4 @@ pub mod protocol;
 pub mod record;
 pub mod replication;
 pub mod storage;
+pub mod telemetry;
