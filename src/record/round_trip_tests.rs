@@ -28,7 +28,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         20 => vec(any::<u8>(), 0..200),
         1 => (any::<u8>(), 0..200_000usize).prop_map(|(byte, size)| vec![byte; size]),
-        1 => (60_000..70_000usize).prop_map(|size| (0..size).map(|i| (i * i >> 3) as u8).collect()),
+        1 => (60_000..70_000usize).prop_map(|size| (0..size).map(|i| ((i * i) >> 3) as u8).collect()),
     ]
 }
 
