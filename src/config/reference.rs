@@ -37,12 +37,19 @@ pub fn page() -> String {
 fn write_chapter(page: &mut String, (title, keys): &Chapter, of_broker: bool) {
     let _ = write!(page, "\n### {title}\n\n");
     let column = if of_broker { "changes" } else { "default from" };
-    let _ = writeln!(page, "| key | type | default | allowed | {column} | meaning |");
+    let _ = writeln!(
+        page,
+        "| key | type | default | allowed | {column} | meaning |"
+    );
     page.push_str("|---|---|---|---|---|---|\n");
     let mut keys: Vec<&ConfigKey> = keys.iter().collect();
     keys.sort_by_key(|key| key.name);
     for key in keys {
-        let last = if of_broker { changes(key) } else { synonym(key) };
+        let last = if of_broker {
+            changes(key)
+        } else {
+            synonym(key)
+        };
         let _ = writeln!(
             page,
             "| `{}` | {} | {} | {} | {last} | {} |",
@@ -134,7 +141,10 @@ fn write_differences(page: &mut String) {
     }
     page.push_str("\n## Differences from Apache Kafka 4.3\n");
     for shared in [false, true] {
-        for (reason, names) in reasons.iter_mut().filter(|(_, names)| (names.len() > 1) == shared) {
+        for (reason, names) in reasons
+            .iter_mut()
+            .filter(|(_, names)| (names.len() > 1) == shared)
+        {
             names.sort_unstable();
             let _ = write!(page, "\n- {reason} `{}`\n", names.join("`, `"));
         }
