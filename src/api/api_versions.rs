@@ -20,11 +20,8 @@ const FIRST_WITH_MINIMUM_ZERO: i16 = 4;
 
 /// The features and the lowest and highest level of each. Clients act upon some (a Java producer
 /// on `transaction.version`), so none is here before it means something.
-const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[(
-    METADATA_VERSION,
-    METADATA_VERSION_MIN,
-    METADATA_VERSION_MAX,
-)];
+const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
+    &[(METADATA_VERSION, METADATA_VERSION_MIN, METADATA_VERSION_MAX)];
 
 /// Answers, and remembers how the client calls itself.
 pub(super) async fn handle(
