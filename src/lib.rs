@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod metadata;
 pub mod model;
+pub mod protocol;
 pub mod record;
 pub mod replication;
 pub mod storage;

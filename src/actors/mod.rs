@@ -9,3 +9,4 @@ pub mod fetch_waiter;
 pub mod gather;
 pub mod observe;
 pub mod placement;
+pub mod quorum_messages;

@@ -161,6 +161,7 @@ impl Image {
             MetadataRecord::FeatureLevel { name, level } => {
                 self.features.insert(name.clone(), *level);
             }
+            MetadataRecord::RaiseLeaderEpochs { broker } => self.replay_raise_epochs(*broker),
         }
     }
 
@@ -297,5 +298,24 @@ impl Image {
             fenced: false,
         };
         self.brokers.insert(*id, Arc::new(broker));
+    }
+
+    fn replay_raise_epochs(&mut self, broker: BrokerId) {
+        let leads = |partition: &PartitionImage| partition.leader == broker;
+        let ids: Vec<TopicId> = self
+            .topics
+            .values()
+            .filter(|topic| topic.partitions.iter().any(leads))
+            .map(|topic| topic.id)
+            .collect();
+        for id in ids {
+            self.change_topic(&id, |topic| {
+                for partition in topic.partitions.iter_mut().filter(|p| leads(p)) {
+                    let epoch = partition.leader_epoch.0.saturating_add(1);
+                    partition.leader_epoch = LeaderEpoch(epoch);
+                    partition.partition_epoch = partition.partition_epoch.saturating_add(1);
+                }
+            });
+        }
     }
 }

@@ -136,4 +136,11 @@ pub enum MetadataRecord {
         /// The level.
         level: i16,
     },
+    /// The broker lost what it had not flushed: every partition it leads starts a new leader epoch
+    /// (and partition epoch). One record for all of them, or each crash would write one per
+    /// partition.
+    RaiseLeaderEpochs {
+        /// The leader.
+        broker: BrokerId,
+    },
 }

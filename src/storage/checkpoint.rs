@@ -5,7 +5,10 @@
 //! file is replaced as a whole, never seen half written.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use super::StorageError;
+use super::disk::Disk;
 use crate::model::{Offset, TopicPartition};
 
 /// Up to where each log is surely on the disk.
@@ -18,6 +21,8 @@ pub const LOG_START_CHECKPOINT: &str = "log-start-offset-checkpoint";
 pub const CLEANER_CHECKPOINT: &str = "cleaner-offset-checkpoint";
 
 const VERSION: &str = "0";
+/// A line has at most 280 bytes: room for a million partitions.
+const LENGTH_MAX: usize = 280 << 20;
 
 /// Why a text is no checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +108,47 @@ pub fn parse_offsets(text: &str) -> Result<BTreeMap<TopicPartition, Offset>, Inv
         words.next().is_none().then_some((partition, offset))
     })?;
     Ok(entries.into_iter().collect())
+}
+
+/// Reads an offset checkpoint; a file that is not there has no entries.
+///
+/// # Errors
+/// [`StorageError::Corrupt`] names the file and the line. The caller then does without it: recovers
+/// everything, or starts from the oldest segment.
+pub fn read_offsets(
+    disk: &dyn Disk,
+    path: &Path,
+) -> Result<BTreeMap<TopicPartition, Offset>, StorageError> {
+    match read_text(disk, path, LENGTH_MAX)? {
+        Some(text) => parse_offsets(&text).map_err(|e| StorageError::corrupt(path, e.to_string())),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// Replaces an offset checkpoint.
+pub fn write_offsets(
+    disk: &dyn Disk,
+    path: &Path,
+    offsets: &BTreeMap<TopicPartition, Offset>,
+) -> Result<(), StorageError> {
+    disk.write_file_atomically(path, offsets_to_text(offsets).as_bytes())
+}
+
+/// Reads a small text file; `None` when it is not there.
+pub(super) fn read_text(
+    disk: &dyn Disk,
+    path: &Path,
+    length_max: usize,
+) -> Result<Option<String>, StorageError> {
+    let bytes = match disk.read_file(path, length_max) {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(StorageError::corrupt(path, "it is not UTF-8 text")),
+    }
 }
 
 #[cfg(test)]

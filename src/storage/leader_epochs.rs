@@ -4,12 +4,18 @@
 //! Owned by `storage::Log`, which writes the file whenever a method says that something changed.
 //! Invariant: entries rise in epoch and in start offset.
 
-use crate::model::{LeaderEpoch, Offset};
+use std::path::Path;
 
-use super::checkpoint::{InvalidCheckpoint, parse_lines, write_lines};
+use super::StorageError;
+use super::checkpoint::{InvalidCheckpoint, parse_lines, read_text, write_lines};
+use super::disk::Disk;
+use crate::model::{LeaderEpoch, Offset};
 
 /// The file's name inside a partition's directory.
 pub const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
+
+/// A line has at most 32 bytes: room for two million elections.
+const LENGTH_MAX: usize = 64 << 20;
 
 /// The beginning of one reign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +105,9 @@ impl LeaderEpochs {
 
     /// The log was cut back to `end_offset`. Says whether anything changed.
     pub fn truncate_from_end(&mut self, end_offset: Offset) -> bool {
+        if end_offset < Offset::ZERO {
+            return false;
+        }
         let kept = self
             .entries
             .partition_point(|entry| entry.start_offset < end_offset);
@@ -125,6 +134,25 @@ impl LeaderEpochs {
     /// Forgets all.
     pub fn clear(&mut self) {
         self.entries.clear();
+    }
+
+    /// Reads the file in a partition's directory; when it is not there, no reign is known.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] names the file and the line; the caller rebuilds it from the log.
+    pub fn read(disk: &dyn Disk, directory: &Path) -> Result<LeaderEpochs, StorageError> {
+        let path = directory.join(LEADER_EPOCH_CHECKPOINT);
+        match read_text(disk, &path, LENGTH_MAX)? {
+            Some(text) => LeaderEpochs::parse(&text)
+                .map_err(|error| StorageError::corrupt(&path, error.to_string())),
+            None => Ok(LeaderEpochs::default()),
+        }
+    }
+
+    /// Replaces the file in a partition's directory.
+    pub fn write(&self, disk: &dyn Disk, directory: &Path) -> Result<(), StorageError> {
+        let path = directory.join(LEADER_EPOCH_CHECKPOINT);
+        disk.write_file_atomically(&path, self.to_text().as_bytes())
     }
 
     /// The content of the file.

@@ -11,5 +11,7 @@ pub mod leader_epochs;
 pub mod log_dir;
 pub mod partition_metadata;
 pub mod producer_state;
+pub mod quorum_log;
+pub mod transaction_index;
 
 pub use error::StorageError;

@@ -3,10 +3,43 @@
 //! Written when a log is made; read at start, so that the directory of a topic that was deleted
 //! and made anew is not taken for the new one's. Invariant: the identity is never zero.
 
+use std::path::Path;
+
+use super::StorageError;
+use super::checkpoint::read_text;
+use super::disk::Disk;
 use crate::model::TopicId;
 
 /// The file's name inside a partition's directory.
 pub const PARTITION_METADATA: &str = "partition.metadata";
+
+/// The file has 43 bytes; later versions may add lines.
+const LENGTH_MAX: usize = 4096;
+
+/// Reads the file in a partition's directory; `None` when it is not there, as in directories that
+/// are older than topic ids.
+pub fn read_partition_metadata(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> Result<Option<TopicId>, StorageError> {
+    let path = directory.join(PARTITION_METADATA);
+    match read_text(disk, &path, LENGTH_MAX)? {
+        Some(text) => parse_partition_metadata(&text)
+            .map(Some)
+            .map_err(|error| StorageError::corrupt(&path, error.to_string())),
+        None => Ok(None),
+    }
+}
+
+/// Writes the file into a partition's directory.
+pub fn write_partition_metadata(
+    disk: &dyn Disk,
+    directory: &Path,
+    topic_id: TopicId,
+) -> Result<(), StorageError> {
+    let text = partition_metadata_to_text(topic_id);
+    disk.write_file_atomically(&directory.join(PARTITION_METADATA), text.as_bytes())
+}
 
 /// Why a text is no partition metadata.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

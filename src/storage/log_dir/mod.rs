@@ -6,8 +6,145 @@
 
 mod meta_properties;
 mod names;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
 
 pub use meta_properties::{InvalidMetaProperties, META_PROPERTIES, MetaProperties};
 pub use names::{
     DirectoryRole, PartitionDirectory, current_directory_name, suffixed_directory_name,
 };
+use serde::{Deserialize, Serialize};
+
+use super::StorageError;
+use super::checkpoint::read_text;
+use super::disk::{Disk, DiskFile};
+use crate::model::{TopicPartition, Uuid};
+
+/// Held locked as long as a broker uses the directory.
+pub const LOCK_FILE: &str = ".lock";
+/// Says that the last broker here stopped after flushing everything.
+pub const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+/// Where the metadata quorum keeps its log inside the metadata log directory.
+pub const QUORUM_DIRECTORY: &str = "quorum";
+
+/// These files have a few hundred bytes.
+const LENGTH_MAX: usize = 64 << 10;
+
+/// How the last broker left the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CleanShutdown {
+    /// The broker's epoch then, with which it proves to the controller that nothing was lost
+    /// (KIP-966). Older versions did not write it.
+    pub broker_epoch: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CleanShutdownContent {
+    version: i32,
+    #[serde(rename = "brokerEpoch")]
+    broker_epoch: Option<i64>,
+}
+
+/// What is in a log directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// Partitions' directories: name and meaning.
+    pub partitions: Vec<(String, PartitionDirectory)>,
+    /// Directories whose names mean nothing here. They are left alone.
+    pub unknown: Vec<String>,
+}
+
+/// Takes the directory for this process; `None` when another broker has it. It is held as long as
+/// the handle lives.
+pub fn lock(disk: &dyn Disk, directory: &Path) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
+    disk.lock(&directory.join(LOCK_FILE))
+}
+
+/// Reads `meta.properties`; `None` in a directory that was never used.
+pub fn read_meta_properties(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> Result<Option<MetaProperties>, StorageError> {
+    let path = directory.join(META_PROPERTIES);
+    match read_text(disk, &path, LENGTH_MAX)? {
+        Some(text) => MetaProperties::parse(&text)
+            .map(Some)
+            .map_err(|error| StorageError::corrupt(&path, error.to_string())),
+        None => Ok(None),
+    }
+}
+
+/// Writes `meta.properties`.
+pub fn write_meta_properties(
+    disk: &dyn Disk,
+    directory: &Path,
+    properties: &MetaProperties,
+) -> Result<(), StorageError> {
+    let text = properties.to_text();
+    disk.write_file_atomically(&directory.join(META_PROPERTIES), text.as_bytes())
+}
+
+/// Reads the mark of a clean shutdown and removes it: from now on the directory is in use. A mark
+/// that cannot be read counts, as with Kafka; only its epoch is unknown.
+pub fn take_clean_shutdown(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> Result<Option<CleanShutdown>, StorageError> {
+    let path = directory.join(CLEAN_SHUTDOWN_FILE);
+    let bytes = match disk.read_file(&path, LENGTH_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(StorageError::Corrupt { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    disk.remove_file(&path)?;
+    disk.sync_dir(directory)?;
+    let content: Option<CleanShutdownContent> = serde_json::from_slice(&bytes).ok();
+    Ok(Some(CleanShutdown {
+        broker_epoch: content.and_then(|content| content.broker_epoch),
+    }))
+}
+
+/// Leaves the mark of a clean shutdown: the last thing done, after everything was flushed.
+pub fn write_clean_shutdown(
+    disk: &dyn Disk,
+    directory: &Path,
+    broker_epoch: i64,
+) -> Result<(), StorageError> {
+    let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+    disk.write_file_atomically(&directory.join(CLEAN_SHUTDOWN_FILE), text.as_bytes())
+}
+
+/// Lists what is in a log directory, sorted by name.
+pub fn list(disk: &dyn Disk, directory: &Path) -> Result<Listing, StorageError> {
+    let mut listing = Listing::default();
+    for entry in disk.list(directory)? {
+        if !entry.is_directory || entry.name == QUORUM_DIRECTORY {
+            continue;
+        }
+        match PartitionDirectory::parse(&entry.name) {
+            Some(parsed) => listing.partitions.push((entry.name, parsed)),
+            None => listing.unknown.push(entry.name),
+        }
+    }
+    Ok(listing)
+}
+
+/// Renames a partition's directory, so that it is deleted later, or kept as a stray. Returns the
+/// new name; `unique` tells it from earlier ones.
+pub fn rename_partition(
+    disk: &dyn Disk,
+    directory: &Path,
+    name: &str,
+    partition: &TopicPartition,
+    role: DirectoryRole,
+    unique: Uuid,
+) -> Result<String, StorageError> {
+    let new_name = suffixed_directory_name(partition, role, unique);
+    disk.rename(&directory.join(name), &directory.join(&new_name))?;
+    disk.sync_dir(directory)?;
+    Ok(new_name)
+}

@@ -91,10 +91,10 @@ pub fn suffixed_directory_name(
     // a partition's name, and a move that does not fit fails when the directory is made.
     let room = match role {
         DirectoryRole::Future => topic.len(),
-        _ => NAME_LENGTH_MAX.saturating_sub(tail.len()),
+        _ => NAME_LENGTH_MAX.saturating_sub(tail.len()).min(topic.len()),
     };
-    let cut = topic.floor_char_boundary(room);
-    format!("{}{tail}", &topic[..cut])
+    // Topic names are ASCII; a name that is not has no business being cut.
+    format!("{}{tail}", topic.get(..room).unwrap_or(topic))
 }
 
 #[cfg(test)]

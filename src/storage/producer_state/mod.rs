@@ -6,6 +6,7 @@
 //! gives the same, but for the batches before each producer's last one.
 
 mod entry;
+mod files;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -13,9 +14,14 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 
 pub use entry::{BATCHES_RETAINED, ProducerEntry, RecentBatch};
+pub use files::{
+    SNAPSHOT_SUFFIX, delete_snapshots, list_snapshots, load_newest_snapshot, snapshot_path,
+    write_snapshot,
+};
 pub use snapshot::InvalidSnapshot;
 
 use crate::model::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::record::BatchHeader;
 
 /// What a data batch of a producer says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +40,22 @@ pub struct ProducerBatch {
     pub timestamp: Timestamp,
     /// Whether it is part of a transaction.
     pub transactional: bool,
+}
+
+impl ProducerBatch {
+    /// What the header of a data batch says; `None` when no producer id is in it, as in batches
+    /// that are not idempotent: those are not asked about.
+    pub fn of(header: &BatchHeader) -> Option<ProducerBatch> {
+        header.has_producer_id().then(|| ProducerBatch {
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            first_sequence: header.base_sequence,
+            last_sequence: header.last_sequence(),
+            offset_delta: header.last_offset_delta,
+            timestamp: header.max_timestamp,
+            transactional: header.is_transactional(),
+        })
+    }
 }
 
 /// A control record that ends a transaction (`EndTransactionMarker`).

@@ -41,7 +41,7 @@ pub enum InvalidSnapshot {
 }
 
 /// Writes producers in the order given.
-pub fn encode<'a>(
+pub(super) fn encode<'a>(
     producers: impl ExactSizeIterator<Item = (ProducerId, &'a ProducerEntry)>,
 ) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_SIZE + producers.len() * ENTRY_SIZE);
@@ -76,7 +76,7 @@ fn encode_entry(bytes: &mut Vec<u8>, producer_id: ProducerId, entry: &ProducerEn
 }
 
 /// Reads a snapshot, ours or Kafka's, in the order of the file.
-pub fn decode(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerEntry)>, InvalidSnapshot> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerEntry)>, InvalidSnapshot> {
     let Some((head, entries)) = bytes.split_first_chunk::<HEAD_SIZE>() else {
         return Err(InvalidSnapshot::TooShort(bytes.len()));
     };
