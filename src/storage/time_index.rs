@@ -113,5 +113,8 @@ pub(crate) fn write_entries(
         .iter()
         .flat_map(|entry| entry.encode(base_offset))
         .collect();
-    file.write_at(&[IoSlice::new(&bytes)], u64::from(entries) * ENTRY_SIZE as u64)
+    file.write_at(
+        &[IoSlice::new(&bytes)],
+        u64::from(entries) * ENTRY_SIZE as u64,
+    )
 }

@@ -26,7 +26,9 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// OFFSET_OUT_OF_RANGE: the log has no such offset, and will not have it next.
-    #[error("offset {offset} is outside of the log, which has {log_start_offset} to {log_end_offset}")]
+    #[error(
+        "offset {offset} is outside of the log, which has {log_start_offset} to {log_end_offset}"
+    )]
     OffsetOutOfRange {
         /// What was asked for.
         offset: Offset,

@@ -20,6 +20,7 @@ pub(super) struct Found {
     pub(super) modified: Option<Timestamp>,
     pub(super) offset_index: Option<u64>,
     pub(super) time_index: Option<u64>,
+    pub(super) has_aborted: bool,
 }
 
 /// Segments in order of the offset in their names.
@@ -44,6 +45,7 @@ pub(super) fn take(site: &Site<'_>) -> Result<Option<Inventory>, StorageError> {
                 modified: entry.modified,
                 offset_index: None,
                 time_index: None,
+                has_aborted: false,
             };
             inventory.insert(name.offset, found);
         }
@@ -52,6 +54,7 @@ pub(super) fn take(site: &Site<'_>) -> Result<Option<Inventory>, StorageError> {
         match (name.kind, inventory.get_mut(&name.offset)) {
             (FileKind::OffsetIndex, Some(found)) => found.offset_index = Some(entry.length),
             (FileKind::TimeIndex, Some(found)) => found.time_index = Some(entry.length),
+            (FileKind::TransactionIndex, Some(found)) => found.has_aborted = true,
             (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex, None) => {
                 log::warn!("removing {name}, an index without its segment");
                 remove(site, name)?;

@@ -24,8 +24,6 @@ use super::segment::names::{FileKind, FileName};
 use super::segment::scan::HeaderScan;
 use super::time_index::TimeEntry;
 
-pub(crate) use producers::{load_producers, snapshots_of};
-
 /// What is known about a log from outside of its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecoveryInput {
@@ -106,7 +104,8 @@ pub(crate) struct Site<'a> {
 
 impl Site<'_> {
     pub(crate) fn path(&self, offset: Offset, kind: FileKind) -> PathBuf {
-        self.directory.join(FileName::live(offset, kind).to_string())
+        self.directory
+            .join(FileName::live(offset, kind).to_string())
     }
 }
 
@@ -136,12 +135,12 @@ pub(crate) fn recover(
     epochs.truncate_from_end(recovered.log_end_offset);
     epochs.truncate_from_start(recovered.log_start_offset);
     recovered.epochs = epochs;
-    let range = producers::Range {
+    let mut range = producers::Range {
         log_start_offset: recovered.log_start_offset,
         log_end_offset: recovered.log_end_offset,
-        segments: &recovered.segments,
+        segments: &mut recovered.segments,
     };
-    let (producers, replayed) = load_producers(site, &range, now)?;
+    let (producers, replayed) = producers::load_producers(site, &mut range, now)?;
     recovered.producers = producers;
     report.batches_replayed = replayed;
     report.segments = recovered.segments.len();
@@ -199,23 +198,17 @@ fn assemble(
 
 /// Reads the checkpoint; the second value is whether it could be believed.
 fn load_epochs(site: &Site<'_>) -> Result<(LeaderEpochs, bool), StorageError> {
-    const LENGTH_MAX: usize = 16 << 20;
     let path = site.directory.join(LEADER_EPOCH_CHECKPOINT);
-    let bytes = match site.disk.read_file(&path, LENGTH_MAX) {
-        Ok(bytes) => bytes,
-        Err(error) if error.is_not_found() => return Ok((LeaderEpochs::default(), false)),
-        Err(StorageError::Corrupt { .. }) => return Ok((LeaderEpochs::default(), false)),
-        Err(error) => return Err(error),
-    };
-    let parsed = std::str::from_utf8(&bytes)
-        .ok()
-        .and_then(|text| LeaderEpochs::parse(text).ok());
-    match parsed {
-        Some(epochs) => Ok((epochs, true)),
-        None => {
-            log::warn!("{} is damaged; reading the epochs from the batches", path.display());
+    if !site.disk.exists(&path)? {
+        return Ok((LeaderEpochs::default(), false));
+    }
+    match LeaderEpochs::read(&**site.disk, site.directory) {
+        Ok(epochs) => Ok((epochs, true)),
+        Err(StorageError::Corrupt { detail, .. }) => {
+            log::warn!("reading leader epochs from the batches: {detail}");
             Ok((LeaderEpochs::default(), false))
         }
+        Err(error) => Err(error),
     }
 }
 
@@ -231,7 +224,11 @@ fn rebuild_epochs(
         let file = site.disk.open(&path, OpenMode::Read)?;
         let mut scan = HeaderScan::new(file, 0, segment.size);
         while let Some(located) = scan.next()? {
-            note_epoch(epochs, located.header.partition_leader_epoch, located.header.base_offset);
+            note_epoch(
+                epochs,
+                located.header.partition_leader_epoch,
+                located.header.base_offset,
+            );
         }
     }
     Ok(())

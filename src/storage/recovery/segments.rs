@@ -119,7 +119,9 @@ impl Loader<'_> {
             }
         }
         if !unclean {
-            log::warn!("the indexes of segment {base_offset} are missing or damaged; making them anew");
+            log::warn!(
+                "the indexes of segment {base_offset} are missing or damaged; making them anew"
+            );
             self.report.indexes_rebuilt += 1;
         }
         self.scan(base_offset, found)
@@ -246,8 +248,10 @@ impl Loader<'_> {
     /// A file whose first batch has offsets below its name, or none at all where there are bytes,
     /// is not this log's.
     fn belongs(&self, looked: &Looked) -> bool {
-        !matches!(looked.torn, Some(Torn::NoBatch(_) | Torn::Checksum(_) | Torn::Offsets(..)))
-            || looked.info.size > 0
+        !matches!(
+            looked.torn,
+            Some(Torn::NoBatch(_) | Torn::Checksum(_) | Torn::Offsets(..))
+        ) || looked.info.size > 0
     }
 
     fn write_indexes(
@@ -298,6 +302,7 @@ fn listed(base_offset: Offset, found: &Found) -> SegmentInfo {
         time_entries: entries(found.time_index, time_index::ENTRY_SIZE),
         max_timestamp: None,
         modified: found.modified,
+        has_aborted: found.has_aborted,
     }
 }
 
@@ -365,7 +370,10 @@ impl IndexBuilder {
     }
 
     fn push_time(&mut self) {
-        let last = self.times.last().map_or(Timestamp::NONE, |last| last.timestamp);
+        let last = self
+            .times
+            .last()
+            .map_or(Timestamp::NONE, |last| last.timestamp);
         if self.max.timestamp > last {
             self.times.push(self.max);
         }

@@ -28,6 +28,8 @@ pub(crate) struct SegmentInfo {
     pub(crate) max_timestamp: Option<TimeEntry>,
     /// When the log file was last written, for segments without timestamps, where known.
     pub(crate) modified: Option<Timestamp>,
+    /// Whether there is an index of aborted transactions.
+    pub(crate) has_aborted: bool,
 }
 
 impl SegmentInfo {
@@ -43,6 +45,7 @@ impl SegmentInfo {
                 offset: base_offset,
             }),
             modified: Some(now),
+            has_aborted: false,
         }
     }
 }
