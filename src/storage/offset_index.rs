@@ -70,6 +70,15 @@ pub(crate) fn floor_by_position(
     })
 }
 
+/// The last entry of an index without reserved room.
+pub(crate) fn last_entry(
+    file: &dyn DiskFile,
+    entries: u32,
+    base_offset: Offset,
+) -> Result<Option<OffsetEntry>, StorageError> {
+    floor(file, entries, base_offset, |_| true)
+}
+
 fn floor(
     file: &dyn DiskFile,
     entries: u32,

@@ -87,7 +87,10 @@ impl Log {
         if self.active.is_none() || nothing_new && self.unflushed_files.is_empty() {
             return None;
         }
-        let files = match self.files_to_flush() {
+        let files = match self
+            .write_changed_epochs()
+            .and_then(|()| self.files_to_flush())
+        {
             Ok(files) => files,
             Err(error) => {
                 log::error!("cannot open what is to be flushed: {error}");
@@ -112,6 +115,13 @@ impl Log {
                 bytes_appended: self.bytes_appended,
             },
         })
+    }
+
+    fn write_changed_epochs(&mut self) -> Result<(), StorageError> {
+        match self.epochs_changed {
+            true => self.write_epochs(),
+            false => Ok(()),
+        }
     }
 
     /// The log files above the recovery point. Closed segments come with their indexes and the

@@ -117,7 +117,8 @@ impl Log {
             bytes_appended: 0,
             bytes_flushed: 0,
             unflushed_since: None,
-            names_changed: false,
+            // An earlier life may have made names it never flushed.
+            names_changed: !input.clean_shutdown,
             unflushed_files: Vec::new(),
         };
         Ok((log, recovered.report))

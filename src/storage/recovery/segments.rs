@@ -140,8 +140,7 @@ impl Loader<'_> {
         let times = self.open(base_offset, FileKind::TimeIndex)?;
         info.offset_entries = offset_index::entries_in_use(&*index, info.offset_entries)?;
         info.time_entries = time_index::entries_in_use(&*times, info.time_entries)?;
-        let last_entry =
-            offset_index::floor_by_position(&*index, info.offset_entries, base_offset, info.size)?;
+        let last_entry = offset_index::last_entry(&*index, info.offset_entries, base_offset)?;
         let last_time_entry = time_index::last_entry(&*times, info.time_entries, base_offset)?;
         let search = SegmentSearch {
             info,
@@ -266,6 +265,11 @@ impl Loader<'_> {
         let path = self.site.path(base, FileKind::TimeIndex);
         let file = self.site.disk.open(&path, OpenMode::Truncate)?;
         time_index::write_entries(&*file, 0, base, &built.times)?;
+        if self.input.clean_shutdown {
+            // It lies below the recovery point, so no later flush and no later scan will see to it.
+            file.sync_data()?;
+            self.open(base, FileKind::OffsetIndex)?.sync_data()?;
+        }
         info.offset_entries = u32::try_from(built.offsets.len()).unwrap_or(u32::MAX);
         info.time_entries = u32::try_from(built.times.len()).unwrap_or(u32::MAX);
         Ok(())
