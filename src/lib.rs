@@ -1,6 +1,7 @@
 //! Milena: an Apache-Kafka-compatible broker made of message-passing actors.
 
 pub mod actors;
+pub mod config;
 pub mod metadata;
 pub mod model;
 pub mod protocol;

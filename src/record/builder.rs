@@ -9,10 +9,12 @@ use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 use super::attributes::{Attributes, Codec, TimestampType};
 use super::batch_header::{BatchHeader, HEADER_SIZE, seal};
+use super::compression::Compressor;
 use super::varint::{put_varint, put_varlong, varint_size};
 
 /// A batch larger than its length field can say is not built.
-const BATCH_BYTES_MAX: usize = i32::MAX as usize;
+/// Incompressible bytes grow a little, for which there is room.
+const BATCH_BYTES_MAX: usize = i32::MAX as usize / 2;
 
 /// Why a batch could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,14 @@ pub enum BuildError {
         /// How many records.
         records: usize,
     },
+    /// The codec failed, as it does without memory.
+    #[error("the records cannot be compressed as {codec}: {reason}")]
+    Compression {
+        /// The codec's name.
+        codec: &'static str,
+        /// What the compressor says.
+        reason: String,
+    },
 }
 
 /// Collects records, then makes the batch of them.
@@ -35,6 +45,8 @@ pub struct BatchBuilder {
     batch: Vec<u8>,
     records: usize,
     log_append_time: Option<Timestamp>,
+    codec: Codec,
+    level: Option<i32>,
 }
 
 impl Default for BatchBuilder {
@@ -64,6 +76,8 @@ impl BatchBuilder {
             batch: vec![0; HEADER_SIZE],
             records: 0,
             log_append_time: None,
+            codec: Codec::None,
+            level: None,
         }
     }
 
@@ -96,6 +110,18 @@ impl BatchBuilder {
     /// Makes it a batch of control records.
     pub fn control(mut self) -> Self {
         self.header.attributes = self.header.attributes.with_control(true);
+        self
+    }
+
+    /// Compresses the records, at the codec's own level.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// Compresses at this level, where the codec has levels.
+    pub fn compression_level(mut self, level: i32) -> Self {
+        self.level = Some(level);
         self
     }
 
@@ -173,10 +199,26 @@ impl BatchBuilder {
                 .attributes
                 .with_timestamp_type(TimestampType::LogAppendTime);
         }
-        header.attributes = header.attributes.with_codec(Codec::None);
+        header.attributes = header.attributes.with_codec(self.codec);
+        // A batch without records has nothing to compress, and says so as Kafka's do.
+        if self.codec != Codec::None && self.records > 0 {
+            batch = compress(self.codec, self.level, &batch[HEADER_SIZE..]).map_err(|reason| {
+                BuildError::Compression {
+                    codec: self.codec.name(),
+                    reason,
+                }
+            })?;
+        }
         seal(header, &mut batch);
         Ok(batch.into())
     }
+}
+
+/// A batch of these records, its header still to be written.
+fn compress(codec: Codec, level: Option<i32>, records: &[u8]) -> Result<Vec<u8>, String> {
+    let mut compressor = Compressor::new(codec, level, vec![0; HEADER_SIZE])?;
+    compressor.write(records)?;
+    compressor.finish()
 }
 
 /// Lengths beyond the range make a batch beyond the range, which `build` refuses.

@@ -22,11 +22,27 @@ mod attributes;
 mod batch_header;
 mod batches;
 mod builder;
+mod compression;
+mod control;
+mod recompress;
+mod record_reader;
+mod record_view;
 mod rules;
+mod validation;
 mod varint;
+mod window;
 
 pub use attributes::{Attributes, Codec, TimestampType};
 pub use batch_header::{BatchError, BatchHeader, HEADER_SIZE, next_sequence, verify_crc};
 pub use batches::{Batches, batches};
 pub use builder::{BatchBuilder, BuildError};
+pub use control::{ControlError, ControlType, EndTransactionMarker};
+pub use record_reader::{RecordReader, Scratch, records};
+pub use record_view::{HeaderView, Headers, RecordFault, RecordView};
 pub use rules::{InvalidBatch, ProduceRules, RecordError, TopicCompression, ValidBatch};
+pub use validation::validate_produce;
+
+#[cfg(test)]
+mod batches_under_attack_tests;
+#[cfg(test)]
+mod round_trip_tests;

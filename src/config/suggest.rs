@@ -1,0 +1,65 @@
+//! Finds the key somebody meant. Called for unknown keys, so that the warning helps.
+
+/// The nearest of `names` to `wrong`, if it is near: at most a quarter of its letters differ.
+pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A name longer than any key is not a misspelt one; this also bounds the work.
+    if wrong.len() > 100 {
+        return None;
+    }
+    let near = (wrong.len() / 4).max(1);
+    names
+        .map(|name| (distance(wrong, name), name))
+        .filter(|(distance, _)| *distance <= near)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// How many letters must be put in, left out or replaced to make one of the other (Levenshtein).
+/// Capitals and the separators `.`, `_` and `-` count as equal.
+fn distance(one: &str, other: &str) -> usize {
+    let plain = |text: &str| -> Vec<u8> {
+        text.bytes()
+            .map(|byte| match byte {
+                b'_' | b'-' => b'.',
+                other => other.to_ascii_lowercase(),
+            })
+            .collect()
+    };
+    let (one, other) = (plain(one), plain(other));
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, left) in one.iter().enumerate() {
+        let mut diagonal = i;
+        let mut previous = i + 1;
+        for (j, right) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j] = previous;
+            previous = replaced.min(previous + 1).min(diagonal + 1);
+        }
+        row[other.len()] = previous;
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_letters() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("LOG_DIRS", "log.dirs"), 0);
+    }
+
+    #[test]
+    fn a_misspelt_key_finds_its_key_and_nonsense_finds_none() {
+        let names = ["log.dirs", "log.dir", "num.partitions"];
+        assert_eq!(nearest("log.dris", names.into_iter()), Some("log.dirs"));
+        assert_eq!(
+            nearest("num.partition", names.into_iter()),
+            Some("num.partitions")
+        );
+        assert_eq!(nearest("completely.else", names.into_iter()), None);
+    }
+}
