@@ -8,3 +8,4 @@ pub mod protocol;
 pub mod record;
 pub mod replication;
 pub mod storage;
+pub mod api;

@@ -16,7 +16,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 SUITES_DIR = HERE / "suites"
 CACHE = kafka.CACHE
 
-PYTHON_PACKAGES = ["confluent-kafka==2.16.1", "kafka-python==3.0.12", "aiokafka==0.14.0"]
+PYTHON_PACKAGES = ["confluent-kafka==2.16.1", "kafka-python==3.0.12", "aiokafka==0.14.0", "lz4==4.4.5", "python-snappy==0.7.3",
+                   "zstandard==0.25.0", "cramjam==2.14.0"]
 KAFKAJS = "2.2.4"
 
 # Settings of the server that a suite needs; the rest are the server's own.

@@ -5,6 +5,7 @@
 //! that the compressed bytes could not justify.
 
 mod compressor;
+mod lz4;
 mod snappy;
 mod zstd_stream;
 
@@ -13,11 +14,11 @@ pub(super) use compressor::Compressor;
 use std::io::Read;
 
 use flate2::bufread::MultiGzDecoder;
-use lz4_flex::frame::FrameDecoder;
 use zstd::zstd_safe::DCtx;
 
 use super::attributes::Codec;
 use super::record_view::RecordFault;
+use lz4::Lz4Reader;
 use snappy::SnappyReader;
 use zstd_stream::ZstdReader;
 
@@ -57,7 +58,7 @@ pub(super) enum Decompressor<'a> {
     /// Xerial frames or one raw block.
     Snappy(SnappyReader<'a>),
     /// One LZ4 frame.
-    Lz4(FrameDecoder<&'a [u8]>),
+    Lz4(Lz4Reader<'a>),
     /// Zstandard frames.
     Zstd(ZstdReader<'a>),
 }
@@ -76,7 +77,7 @@ impl<'a> Decompressor<'a> {
             Codec::Snappy => {
                 Decompressor::Snappy(SnappyReader::new(input, bytes_max, &mut scratch.block))
             }
-            Codec::Lz4 => Decompressor::Lz4(FrameDecoder::new(input)),
+            Codec::Lz4 => Decompressor::Lz4(Lz4Reader::new(input)),
             Codec::Zstd => Decompressor::Zstd(ZstdReader::new(
                 input,
                 scratch.zstd.get_or_insert_with(DCtx::create),
@@ -92,14 +93,7 @@ impl<'a> Decompressor<'a> {
             Decompressor::Snappy(snappy) => snappy
                 .read(out)
                 .map_err(|error| fault(Codec::Snappy, error)),
-            Decompressor::Lz4(lz4) => {
-                let read = lz4.read(out).map_err(|error| fault(Codec::Lz4, error))?;
-                // One frame is all there may be: the decoder is not asked for a second.
-                if read == 0 && !lz4.get_ref().is_empty() {
-                    return Err(fault(Codec::Lz4, "bytes follow the frame"));
-                }
-                Ok(read)
-            }
+            Decompressor::Lz4(lz4) => lz4.read(out).map_err(|error| fault(Codec::Lz4, error)),
             Decompressor::Zstd(zstd) => zstd.read(out).map_err(|error| fault(Codec::Zstd, error)),
         }
     }
