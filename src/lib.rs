@@ -1,6 +1,7 @@
 //! Milena: an Apache-Kafka-compatible broker made of message-passing actors.
 
 pub mod actors;
+pub mod api;
 pub mod config;
 pub mod metadata;
 pub mod model;
@@ -8,4 +9,3 @@ pub mod protocol;
 pub mod record;
 pub mod replication;
 pub mod storage;
-pub mod api;

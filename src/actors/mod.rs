@@ -9,4 +9,5 @@ pub mod fetch_waiter;
 pub mod gather;
 pub mod observe;
 pub mod placement;
+pub mod quorum;
 pub mod quorum_messages;
