@@ -6,6 +6,7 @@ use super::gateway::Gateway;
 use super::peer::{ClientSoftware, Peer};
 use super::table;
 use crate::message;
+use crate::metadata::controller::{METADATA_VERSION, METADATA_VERSION_MAX, METADATA_VERSION_MIN};
 use crate::model::ErrorCode;
 use crate::protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
@@ -16,6 +17,11 @@ use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 const FIRST_WITH_FEATURES: i16 = 3;
 /// The first version whose clients can read a feature with minimum 0 (KAFKA-17492).
 const FIRST_WITH_MINIMUM_ZERO: i16 = 4;
+
+/// The features and the lowest and highest level of each. Clients act upon some (a Java producer
+/// on `transaction.version`), so none is here before it means something.
+const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
+    &[(METADATA_VERSION, METADATA_VERSION_MIN, METADATA_VERSION_MAX)];
 
 /// Answers, and remembers how the client calls itself.
 pub(super) async fn handle(
@@ -71,16 +77,14 @@ fn advertised(row: &table::Row) -> ApiVersion {
 
 fn add_features(gateway: &Gateway, version: i16, response: &mut ApiVersionsResponse) {
     let image = gateway.image.load();
-    response.supported_features = gateway
-        .facts
-        .supported_features
+    response.supported_features = SUPPORTED_FEATURES
         .iter()
-        .filter(|feature| version >= FIRST_WITH_MINIMUM_ZERO || feature.min > 0)
-        .map(|feature| {
+        .filter(|(_, min, _)| version >= FIRST_WITH_MINIMUM_ZERO || *min > 0)
+        .map(|(name, min, max)| {
             message!(SupportedFeatureKey {
-                name: feature.name.into(),
-                min_version: feature.min,
-                max_version: feature.max,
+                name: (*name).into(),
+                min_version: *min,
+                max_version: *max,
             })
         })
         .collect();

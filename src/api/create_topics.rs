@@ -134,7 +134,10 @@ fn describe(
     result: Result<CreatedTopic, ApiError>,
     version: i16,
 ) -> CreatableTopicResult {
-    let mut answer = message!(CreatableTopicResult { name: name });
+    let mut answer = message!(CreatableTopicResult {
+        name: name,
+        error_message: None,
+    });
     let described = version >= FIRST_WITH_DESCRIPTION;
     match result {
         Err(error) => {

@@ -100,7 +100,7 @@ fn judged(topics: Vec<Asked>, image: &Image) -> Vec<(Asked, Option<ApiError>)> {
         .collect();
     let mut seen = HashSet::new();
     let mut judged = Vec::with_capacity(topics.len());
-    for topic in topics {
+    for mut topic in topics {
         if !seen.insert(topic.clone()) {
             continue;
         }
@@ -111,12 +111,13 @@ fn judged(topics: Vec<Asked>, image: &Image) -> Vec<(Asked, Option<ApiError>)> {
             }
             None if repeated.contains(&topic) => Some("Duplicate topic id."),
             Some(_) if repeated.contains(&topic) => Some("Duplicate topic name."),
-            // Asked for twice, once by name and once by id: answered once, under the name.
+            // Asked for twice, once by name and once by id: answered once, with both.
             None if ids_by_name.contains(&topic.id) => continue,
-            Some(name) if id_of(name).is_some_and(|id| by_id.contains(&id)) => {
-                Some("The provided topic name maps to an ID that was already supplied.")
-            }
-            _ => None,
+            None => None,
+            Some(name) => id_of(name).filter(|id| by_id.contains(id)).map(|id| {
+                topic.id = id;
+                "The provided topic name maps to an ID that was already supplied."
+            }),
         };
         judged.push((topic, sentence.map(ApiError::invalid_request)));
     }

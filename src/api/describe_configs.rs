@@ -119,6 +119,7 @@ fn show(entry: Described, wishes: Wishes) -> DescribeConfigsResourceResult {
             .collect(),
     });
     result.value = shown(entry.value);
+    result.documentation = None;
     if wishes.types {
         result.config_type = entry.config_type;
     }

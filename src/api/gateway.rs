@@ -37,17 +37,6 @@ pub struct Gateway {
     pub loggers: Rc<dyn Loggers>,
 }
 
-/// A feature this broker can have, and the levels it knows (KIP-584).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SupportedFeature {
-    /// Its name.
-    pub name: &'static str,
-    /// The lowest level; 0 where the feature may be absent.
-    pub min: i16,
-    /// The highest level.
-    pub max: i16,
-}
-
 /// What a broker knows of itself from its start on.
 #[derive(Debug, Clone, Default)]
 pub struct BrokerFacts {
@@ -57,8 +46,6 @@ pub struct BrokerFacts {
     pub broker_id: BrokerId,
     /// The tables of keys, and the values of the configuration file.
     pub tables: Arc<ConfigTables>,
-    /// The features it can have.
-    pub supported_features: Vec<SupportedFeature>,
 }
 
 impl BrokerFacts {

@@ -32,6 +32,9 @@ mod update_features;
 #[cfg(test)]
 mod testing_tests;
 
+#[cfg(test)]
+mod node_tests;
+
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::time::Duration;

@@ -40,7 +40,12 @@ pub(super) async fn handle(
     if version <= LAST_WITH_RESULTS && error.code == ErrorCode::None {
         response.results = features
             .into_iter()
-            .map(|feature| message!(UpdatableFeatureResult { feature: feature }))
+            .map(|feature| {
+                message!(UpdatableFeatureResult {
+                    feature: feature,
+                    error_message: None,
+                })
+            })
             .collect();
     }
     response

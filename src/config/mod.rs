@@ -5,10 +5,10 @@
 //! nothing in here opens a file or a socket.
 
 mod error;
-mod judge;
 pub mod keys;
 mod listeners;
 pub mod properties;
+pub mod reference;
 mod removed;
 mod rules;
 mod server_config;

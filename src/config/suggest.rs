@@ -14,8 +14,9 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, name)| name)
 }
 
-/// How many letters must be put in, left out or replaced to make one of the other (Levenshtein).
-/// Capitals and the separators `.`, `_` and `-` count as equal.
+/// How many letters must be put in, left out, replaced or swapped with their neighbour to make one
+/// of the other (Damerau and Levenshtein). Capitals and the separators `.`, `_` and `-` count as
+/// equal.
 fn distance(one: &str, other: &str) -> usize {
     let plain = |text: &str| -> Vec<u8> {
         text.bytes()
@@ -26,19 +27,23 @@ fn distance(one: &str, other: &str) -> usize {
             .collect()
     };
     let (one, other) = (plain(one), plain(other));
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, left) in one.iter().enumerate() {
-        let mut diagonal = i;
-        let mut previous = i + 1;
-        for (j, right) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j] = previous;
-            previous = replaced.min(previous + 1).min(diagonal + 1);
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=other.len()).collect();
+    for i in 0..one.len() {
+        let mut row = vec![i + 1];
+        for j in 0..other.len() {
+            let same = one[i] == other[j];
+            let mut least = (above[j] + usize::from(!same))
+                .min(above[j + 1] + 1)
+                .min(row[j] + 1);
+            if i > 0 && j > 0 && one[i] == other[j - 1] && one[i - 1] == other[j] {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
-        row[other.len()] = previous;
+        before = std::mem::replace(&mut above, row);
     }
-    row[other.len()]
+    above[other.len()]
 }
 
 #[cfg(test)]
@@ -49,6 +54,7 @@ mod tests {
     fn distance_counts_letters() {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("log.dris", "log.dirs"), 1);
         assert_eq!(distance("LOG_DIRS", "log.dirs"), 0);
     }
 

@@ -25,7 +25,7 @@ pub fn check_value(key: &ConfigKey, text: &str) -> Result<(), InvalidConfigValue
         ))
     };
     check_type(key.config_type, text).map_err(|why| invalid(text, why))?;
-    if key.name == GZIP_LEVEL && text.parse() == Ok(0) {
+    if key.name == GZIP_LEVEL && !matches!(text.parse(), Ok(-1 | 1..=9)) {
         let why = "Value must be between 1 and 9 or equal to -1";
         return Err(invalid(text, why));
     }

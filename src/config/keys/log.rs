@@ -121,7 +121,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .cluster_wide()
         .doc("How batches are stored: as the producer packed them, or all with one codec."),
     int("compression.gzip.level", "-1")
-        .one_of(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"])
+        .between(-1, 9)
         .cluster_wide()
         .doc("How hard the broker packs with gzip, 1 to 9; -1 is the codec's own choice."),
     int("compression.lz4.level", "9")

@@ -145,7 +145,7 @@ impl Planner<'_, '_> {
         let tables = &self.config().tables;
         match kind {
             ResourceKind::Topic => tables.topic.get(name),
-            ResourceKind::Broker => tables.broker.get(name),
+            ResourceKind::Broker => tables.broker_key(name),
             ResourceKind::Group => tables.group.get(name),
             ResourceKind::ClientMetrics => tables.client_metrics.get(name),
         }
@@ -207,12 +207,12 @@ impl Planner<'_, '_> {
         before: &ConfigValues,
         after: &ConfigValues,
     ) -> Result<(), Refusal> {
-        let table = &self.config().tables.broker;
+        let tables = &self.config().tables;
         let new = || {
             after
                 .iter()
                 .filter(|(key, value)| before.get(*key) != Some(value))
-                .filter_map(|(key, value)| Some((table.get(key)?, value)))
+                .filter_map(|(key, value)| Some((tables.broker_key(key)?, value)))
         };
         let names = |mode: UpdateMode| {
             let keys = new().map(|(key, _)| key);
