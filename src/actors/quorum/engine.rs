@@ -98,9 +98,11 @@ async fn wait_to_lead(raft: &Raft) -> Result<(), String> {
     let mut metrics = raft.metrics();
     let ready =
         metrics.wait_for(|now| now.state == ServerState::Leader || now.running_state.is_err());
-    match ready.await.map(|now| now.running_state.clone()) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(fatal)) => Err(fatal.to_string()),
+    match ready.await {
+        Ok(now) => match &now.running_state {
+            Ok(()) => Ok(()),
+            Err(fatal) => Err(fatal.to_string()),
+        },
         Err(_) => Err(ENGINE_PANICKED.to_owned()),
     }
 }

@@ -10,9 +10,12 @@ use tokio::sync::oneshot;
 use super::types::Records;
 use crate::actors::quorum_messages::ProposeError;
 use crate::metadata::MetadataRecord;
+use crate::storage::quorum_log::codec::encode;
 
-/// Records in one entry; a single proposal may have more.
-const ENTRY_RECORDS_MAX: usize = 10_000;
+/// Bytes of proposals that are put together into one entry; a single one may be longer.
+const ENTRY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one proposal: what a follower must be able to receive, and a frame to hold.
+const PROPOSAL_BYTES_MAX: usize = 64 << 20;
 /// Proposals that may wait; the controller's own queue is shorter.
 const PROPOSALS_MAX: usize = 100_000;
 
@@ -29,20 +32,25 @@ pub(super) struct Proposal {
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Proposals {
-    waiting: VecDeque<Proposal>,
+    /// With the bytes of each.
+    waiting: VecDeque<(Proposal, usize)>,
     on_its_way: bool,
 }
 
 impl Proposals {
-    /// Queues a proposal. When far too many wait already, nothing is written of it.
+    /// Queues a proposal. One that is far too long, or one too many, is not written; who proposed it
+    /// finds that out by proposing something behind it.
     pub(super) fn push(&mut self, proposal: Proposal) {
-        if self.waiting.len() < PROPOSALS_MAX {
-            self.waiting.push_back(proposal);
-        } else {
-            send(
-                proposal.reply,
-                Err(ProposeError::NotLeader { leader: None }),
-            );
+        let bytes = encode(&proposal.records).map(|bytes| bytes.len());
+        match bytes {
+            Ok(bytes) if bytes <= PROPOSAL_BYTES_MAX && self.waiting.len() < PROPOSALS_MAX => {
+                self.waiting.push_back((proposal, bytes));
+            }
+            _ => {
+                let records = proposal.records.len();
+                log::error!("a change of the metadata with {records} records is not written");
+                send(proposal.reply, Err(ProposeError::Undecided));
+            }
         }
     }
 
@@ -51,16 +59,17 @@ impl Proposals {
         if self.on_its_way {
             return None;
         }
-        let first = self.waiting.pop_front()?;
+        let (first, mut bytes) = self.waiting.pop_front()?;
         let (mut records, mut replies) = (first.records, vec![first.reply]);
-        while let Some(next) = self.waiting.front()
-            && records.len().saturating_add(next.records.len()) <= ENTRY_RECORDS_MAX
-        {
-            let Some(next) = self.waiting.pop_front() else {
+        while let Some((_, more)) = self.waiting.front() {
+            bytes = bytes.saturating_add(*more);
+            if bytes > ENTRY_BYTES_MAX {
                 break;
-            };
-            records.extend(next.records);
-            replies.push(next.reply);
+            }
+            if let Some((next, _)) = self.waiting.pop_front() {
+                records.extend(next.records);
+                replies.push(next.reply);
+            }
         }
         self.on_its_way = true;
         Some((records.into(), replies))
@@ -74,13 +83,10 @@ impl Proposals {
         }
     }
 
-    /// Nothing is written any more. Nothing was written of what waits.
+    /// Nothing is written any more.
     pub(super) fn drop_all(&mut self) {
-        for proposal in self.waiting.drain(..) {
-            send(
-                proposal.reply,
-                Err(ProposeError::NotLeader { leader: None }),
-            );
+        for (proposal, _) in self.waiting.drain(..) {
+            send(proposal.reply, Err(ProposeError::Undecided));
         }
     }
 }

@@ -234,6 +234,20 @@ async fn a_thousand_proposals_in_flight_share_a_few_flushes() {
 }
 
 #[actix::test]
+async fn a_proposal_too_long_to_be_written_harms_nobody_else() {
+    tokio::time::pause();
+    let node = start(&MemoryDisk::new());
+    let huge = MetadataRecord::FeatureLevel {
+        name: "x".repeat(65 << 20),
+        level: 1,
+    };
+    let refused = node.quorum.send(Propose(vec![huge])).await.unwrap();
+    assert_eq!(refused, Err(ProposeError::Undecided));
+    node.propose(&[1]).await.unwrap();
+    assert_eq!(node.committed().await, [1]);
+}
+
+#[actix::test]
 async fn a_snapshot_takes_the_place_of_the_log_and_its_files() {
     tokio::time::pause();
     let disk = MemoryDisk::new();
