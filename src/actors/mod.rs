@@ -11,4 +11,5 @@ pub mod gather;
 pub mod metadata;
 pub mod observe;
 pub mod placement;
+pub mod quorum;
 pub mod quorum_messages;
