@@ -2,10 +2,13 @@
 
 pub mod actors;
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod metadata;
 pub mod model;
+pub mod net;
 pub mod protocol;
 pub mod record;
 pub mod replication;
 pub mod storage;
+pub mod telemetry;

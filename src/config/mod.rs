@@ -5,7 +5,6 @@
 //! nothing in here opens a file or a socket.
 
 mod error;
-mod judge;
 pub mod keys;
 mod listeners;
 pub mod properties;

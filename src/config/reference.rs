@@ -146,6 +146,7 @@ fn write_differences(page: &mut String) {
             .filter(|(_, names)| (names.len() > 1) == shared)
         {
             names.sort_unstable();
+            names.dedup();
             let _ = write!(page, "\n- {reason} `{}`\n", names.join("`, `"));
         }
     }

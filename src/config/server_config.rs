@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::ConfigError;
-use super::judge::judge;
 use super::keys;
 use super::listeners::{Listeners, listeners, overrides_per_ip};
 use super::values::{Place, StaticValues};
 use super::{properties, removed, rules, suggest};
+use crate::metadata::ConfigTables;
+use crate::metadata::config_check::check_value;
 use crate::model::BrokerId;
+use crate::model::config_key::{Allowed, ConfigKey, ConfigType};
 
 /// Something that is worth a line in the log at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +223,20 @@ impl ServerConfig {
     }
 }
 
+impl ServerConfig {
+    /// The tables and the values of the file, as `metadata` and `api` resolve and describe them.
+    pub fn tables(&self) -> ConfigTables {
+        ConfigTables {
+            topic: Arc::new(keys::topic_table()),
+            broker: Arc::new(keys::broker_table()),
+            broker_dynamic_only: Arc::new(keys::dynamic_only_table()),
+            group: Arc::new(keys::group_table()),
+            client_metrics: Arc::new(keys::client_metrics_table()),
+            static_broker: Arc::new(self.values.explicit()),
+        }
+    }
+}
+
 /// Reads file and overrides into values, each judged against its key.
 fn read(sources: Sources<'_>, notices: &mut Vec<Notice>) -> Result<StaticValues, ConfigError> {
     let mut values = StaticValues::new(Arc::new(keys::broker_table()));
@@ -254,10 +270,10 @@ fn take(
         notices.push(Notice::Warned(unknown(values, name, &place)));
         return Ok(());
     };
-    if let Err(problem) = judge(key, value) {
+    if let Err(problem) = check_value(key, value) {
         return Err(ConfigError::Value {
             place: place.to_string(),
-            problem,
+            problem: without_secret(key, &problem.to_string()),
         });
     }
     if let (Some(earlier), Place::File(..)) = (values.get_set(name), &place) {
@@ -266,8 +282,26 @@ fn take(
             earlier.place
         )));
     }
-    values.set(key, value.to_owned(), place);
+    // Readers compare with `true` and `false`, and Kafka shows them so.
+    let text = match key.config_type {
+        ConfigType::Boolean => value.to_ascii_lowercase(),
+        _ => value.to_owned(),
+    };
+    values.set(key, text, place);
     Ok(())
+}
+
+/// A sentence about a secret does not repeat it.
+fn without_secret(key: &ConfigKey, problem: &str) -> String {
+    match key.allowed {
+        Allowed::Only(_, why) if key.config_type == ConfigType::Password => {
+            format!(
+                "Invalid value [hidden] for configuration {}: {why}",
+                key.name
+            )
+        }
+        _ => problem.to_owned(),
+    }
 }
 
 fn unknown(values: &StaticValues, name: &str, place: &Place) -> String {

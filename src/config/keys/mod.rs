@@ -67,12 +67,12 @@ fn joined(chapters: &[Chapter]) -> ConfigTable {
     ConfigTable::new(&parts)
 }
 
-/// Every key of a broker that `server.properties` may hold; what DescribeConfigs of a broker lists.
+/// Every key that `server.properties` may hold.
 pub fn broker_table() -> ConfigTable {
     joined(BROKER_CHAPTERS)
 }
 
-/// Broker keys that only change while the broker runs; described when they are set.
+/// Broker keys that can only be set while the broker runs; Kafka describes one only when it is set.
 pub fn dynamic_only_table() -> ConfigTable {
     ConfigTable::new(&[quotas::DYNAMIC_ONLY])
 }
