@@ -123,6 +123,7 @@ impl Desk {
         let tables = ConfigTables {
             topic: Arc::new(keys::topic_table()),
             broker: Arc::new(keys::broker_table()),
+            broker_dynamic_only: Arc::new(keys::dynamic_only_table()),
             group: Arc::new(keys::group_table()),
             client_metrics: Arc::new(keys::client_metrics_table()),
             static_broker: Arc::new(
