@@ -92,93 +92,97 @@ fn keys_are_set_grown_and_returned_to_their_defaults() {
     assert_eq!(topic("retention.ms"), None);
 }
 
+/// Kind, name, changes, answer.
+type Case<'a> = (i8, &'a str, &'a [Change<'a>], &'a str);
+
+const CASES: &[Case<'_>] = &[
+    (
+        2,
+        "conf",
+        &[("retention.ms", 0, Some("abc"))],
+        "40 Invalid value abc for configuration retention.ms: Not a number of type LONG",
+    ),
+    (
+        2,
+        "conf",
+        &[("retention.ms", 0, None)],
+        "42 Null value not supported for : retention.ms",
+    ),
+    (
+        2,
+        "conf",
+        &[("no.such", 0, Some("1"))],
+        "40 Unknown topic config name: no.such",
+    ),
+    (2, "conf", &[("no.such", 1, None)], "0"),
+    (
+        2,
+        "conf",
+        &[("retention.ms", 2, Some("1"))],
+        "40 Can't APPEND to key retention.ms because its type is not LIST.",
+    ),
+    (
+        2,
+        "conf",
+        &[
+            ("retention.ms", 0, Some("1")),
+            ("retention.ms", 0, Some("2")),
+        ],
+        "42 Error due to duplicate config keys",
+    ),
+    (2, "conf", &[], "0"),
+    (
+        2,
+        "nosuch",
+        &[("retention.ms", 0, Some("1"))],
+        "3 The topic 'nosuch' does not exist.",
+    ),
+    (
+        2,
+        "bad/name",
+        &[("retention.ms", 0, Some("1"))],
+        "17 Topic name is invalid: 'bad/name' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+    ),
+    (
+        2,
+        "",
+        &[("retention.ms", 0, Some("1"))],
+        "42 Default topic resources are not allowed.",
+    ),
+    (3, "x", &[("a", 0, Some("1"))], "42 Unknown resource type 3"),
+    (
+        4,
+        "1",
+        &[("log.dirs", 0, Some("/tmp/x"))],
+        "42 Cannot update these configs dynamically: [log.dirs]",
+    ),
+    (
+        4,
+        "1",
+        &[("log.retention.ms", 0, Some("abc"))],
+        "42 Invalid value abc for configuration log.retention.ms: Not a number of type LONG",
+    ),
+    (4, "1", &[("log.retention.ms", 0, Some("100000"))], "0"),
+    (4, "", &[("log.retention.ms", 0, Some("200000"))], "0"),
+    (
+        4,
+        "7",
+        &[("log.retention.ms", 0, Some("5"))],
+        "42 Unexpected broker id, expected 1, but received 7",
+    ),
+    (
+        4,
+        "abc",
+        &[("log.retention.ms", 0, Some("5"))],
+        "42 Node id must be an integer, but it is: abc",
+    ),
+];
+
 #[test]
 fn what_cannot_be_is_refused_in_kafkas_words() {
     let desk = desk();
-    let set = |key, value| [(key, 0, Some(value))];
-    for (kind, name, changes, told) in [
-        (
-            2,
-            "conf",
-            &set("retention.ms", "abc")[..],
-            "40 Invalid value abc for configuration retention.ms: Not a number of type LONG",
-        ),
-        (
-            2,
-            "conf",
-            &[("retention.ms", 0, None)],
-            "42 Null value not supported for : retention.ms",
-        ),
-        (
-            2,
-            "conf",
-            &set("no.such", "1"),
-            "40 Unknown topic config name: no.such",
-        ),
-        (2, "conf", &[("no.such", 1, None)], "0"),
-        (
-            2,
-            "conf",
-            &[("retention.ms", 2, Some("1"))],
-            "40 Can't APPEND to key retention.ms because its type is not LIST.",
-        ),
-        (
-            2,
-            "conf",
-            &[
-                ("retention.ms", 0, Some("1")),
-                ("retention.ms", 0, Some("2")),
-            ],
-            "42 Error due to duplicate config keys",
-        ),
-        (2, "conf", &[], "0"),
-        (
-            2,
-            "nosuch",
-            &set("retention.ms", "1"),
-            "3 The topic 'nosuch' does not exist.",
-        ),
-        (
-            2,
-            "bad/name",
-            &set("retention.ms", "1"),
-            "17 Topic name is invalid: 'bad/name' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
-        ),
-        (
-            2,
-            "",
-            &set("retention.ms", "1"),
-            "42 Default topic resources are not allowed.",
-        ),
-        (3, "x", &set("a", "1"), "42 Unknown resource type 3"),
-        (
-            4,
-            "1",
-            &set("log.dirs", "/tmp/x"),
-            "42 Cannot update these configs dynamically: [log.dirs]",
-        ),
-        (
-            4,
-            "1",
-            &set("log.retention.ms", "abc"),
-            "42 Invalid value abc for configuration log.retention.ms: Not a number of type LONG",
-        ),
-        (4, "1", &set("log.retention.ms", "100000"), "0"),
-        (4, "", &set("log.retention.ms", "200000"), "0"),
-        (
-            4,
-            "7",
-            &set("log.retention.ms", "5"),
-            "42 Unexpected broker id, expected 1, but received 7",
-        ),
-        (
-            4,
-            "abc",
-            &set("log.retention.ms", "5"),
-            "42 Node id must be an integer, but it is: abc",
-        ),
-    ] {
-        assert_eq!(alter(&desk, kind, name, changes), told);
+    for (kind, name, changes, told) in CASES {
+        assert_eq!(alter(&desk, *kind, name, changes), *told);
     }
     assert!(alter(&desk, 2, "conf", &[("retention.ms", 9, Some("1"))]).starts_with("42 "));
 }

@@ -1,9 +1,9 @@
 //! What ApiVersions tells, against answers of a live Kafka 4.3.1.
 
 use super::*;
-use crate::api::dispatch::Outcome;
 use crate::api::testing_tests::Desk;
 use crate::metadata::controller::{FeatureUpdate, Request, UpgradeType};
+use crate::net::Reply;
 
 fn introduce(name: &str, version: &str) -> ApiVersionsRequest {
     message!(ApiVersionsRequest {
@@ -18,7 +18,7 @@ fn an_unknown_version_is_answered_in_version_0_with_error_35_and_its_own_range()
         let mut frame = vec![0x00, 0x12];
         frame.extend(version.to_be_bytes());
         frame.extend([0, 0, 0, 7, 0, 3, b'a', b's', b'k', 0]);
-        let Outcome::Respond(response) = Desk::new().send(frame.into()) else {
+        let Reply::Respond(response) = Desk::new().send(frame.into()) else {
             panic!("closed");
         };
         assert_eq!(

@@ -236,6 +236,23 @@ fn secrets_are_never_shown_and_fixed_keys_say_so() {
 }
 
 #[test]
+fn a_rate_that_no_file_holds_is_described_once_it_is_set() {
+    let desk = Desk::new();
+    let rate = "leader.replication.throttled.rate";
+    check(&desk, 4, "1", &[rate], expect![[""]]);
+    set(&desk, ResourceKind::Broker, "1", rate, "1000");
+    check(
+        &desk,
+        4,
+        "1",
+        &[rate],
+        expect![[r#"
+        leader.replication.throttled.rate=1000 source 2 type 5 leader.replication.throttled.rate=1000:2
+    "#]],
+    );
+}
+
+#[test]
 fn resources_that_are_none_are_refused_in_kafkas_words() {
     let desk = Desk::new();
     for (kind, name, told) in [

@@ -1,6 +1,6 @@
 //! From a frame to its outcome: head, row of the table, handler, answer.
 //!
-//! Called by the connection's service for every frame. Invariant: a frame that is not understood
+//! A connection has a [`FrontDesk`], which `net` hands every frame. Invariant: a frame that is not understood
 //! changes nothing and closes the connection, with the one exception that an unknown version of
 //! ApiVersions is answered (KIP-511).
 
@@ -12,37 +12,59 @@ use super::api_versions;
 use super::gateway::Gateway;
 use super::peer::{Connection, Peer};
 use super::table;
+use crate::net::{LocalBoxFuture, Reply, Service};
 use crate::protocol::messages::{Answer, Message};
 use crate::protocol::{
-    ProtocolError, RequestHead, Response, api_key, decode_body, encode_response, parse_request,
+    ProtocolError, RequestHead, api_key, decode_body, encode_response, parse_request,
 };
 
-/// What becomes of a frame.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It is answered.
-    Respond(Response),
-    /// It wants no answer (Produce with acks=0).
-    Silent,
-    /// The connection closes; the reason is for the log.
-    Close(String),
+/// The front desk as one connection sees it.
+pub struct FrontDesk {
+    gateway: Rc<Gateway>,
+    connection: Rc<Connection>,
+}
+
+impl FrontDesk {
+    /// A desk for one connection.
+    pub fn new(gateway: Rc<Gateway>, connection: Connection) -> FrontDesk {
+        FrontDesk {
+            gateway,
+            connection: Rc::new(connection),
+        }
+    }
+}
+
+impl Service for FrontDesk {
+    /// Produce alone may be taken while those before it are still being served: it is answered late
+    /// and takes effect early.
+    fn may_pipeline(&self, frame: &[u8]) -> bool {
+        frame
+            .first_chunk::<2>()
+            .is_some_and(|key| i16::from_be_bytes(*key) == api_key::PRODUCE)
+    }
+
+    fn call(&self, frame: Bytes) -> LocalBoxFuture<'static, Reply> {
+        let gateway = Rc::clone(&self.gateway);
+        let connection = Rc::clone(&self.connection);
+        Box::pin(dispatch(gateway, connection, frame))
+    }
 }
 
 /// Serves one frame, without its size in front.
-pub async fn dispatch(gateway: Rc<Gateway>, connection: Rc<Connection>, frame: Bytes) -> Outcome {
+pub async fn dispatch(gateway: Rc<Gateway>, connection: Rc<Connection>, frame: Bytes) -> Reply {
     let head = match parse_request(frame) {
         Ok(head) => head,
         Err(error) => return refused(&error),
     };
     let version = head.api_version;
     let Some(row) = table::find(head.api_key) else {
-        return Outcome::Close(format!("request {} is not served", head.api_key));
+        return Reply::Close(format!("request {} is not served", head.api_key));
     };
     if !(row.min..=row.max).contains(&version) {
         if head.api_key == api_key::API_VERSIONS {
             return respond(head.correlation_id, 0, &api_versions::unsupported_version());
         }
-        return Outcome::Close(format!(
+        return Reply::Close(format!(
             "version {version} of {} is not served, only {} to {}",
             row.name, row.min, row.max
         ));
@@ -54,28 +76,20 @@ pub async fn dispatch(gateway: Rc<Gateway>, connection: Rc<Connection>, frame: B
     (row.serve)(gateway, peer, head).await
 }
 
-/// Whether a frame may be taken while those before it are still being served: Produce alone,
-/// which is answered late and takes effect early.
-pub fn may_pipeline(frame: &[u8]) -> bool {
-    frame
-        .first_chunk::<2>()
-        .is_some_and(|key| i16::from_be_bytes(*key) == api_key::PRODUCE)
-}
-
 /// The body of a request, or the outcome of one that cannot be read.
-pub fn decode<R: Message>(head: RequestHead) -> Result<R, Outcome> {
+pub fn decode<R: Message>(head: RequestHead) -> Result<R, Reply> {
     decode_body(head.body, head.api_version).map_err(|error| refused(&error))
 }
 
 /// The outcome of an answer. One that its version cannot express is a fault of ours, and the
 /// client must not wait for it.
-pub fn respond<A: Answer>(correlation_id: i32, version: i16, answer: &A) -> Outcome {
+pub fn respond<A: Answer>(correlation_id: i32, version: i16, answer: &A) -> Reply {
     match encode_response(correlation_id, version, answer) {
-        Ok(response) => Outcome::Respond(response),
+        Ok(response) => Reply::Respond(response),
         Err(error) => refused(&error),
     }
 }
 
-fn refused(error: &ProtocolError) -> Outcome {
-    Outcome::Close(error.to_string())
+fn refused(error: &ProtocolError) -> Reply {
+    Reply::Close(error.to_string())
 }

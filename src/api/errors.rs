@@ -7,6 +7,10 @@ use super::gateway::ControllerUnavailable;
 use crate::metadata::Refusal;
 use crate::model::ErrorCode;
 use crate::protocol::messages::StrBytes;
+use crate::record::InvalidBatch;
+use crate::replication::{AppendRefusal, FetchRefusal, WriteOutcome};
+use crate::storage::StorageError;
+use crate::storage::producer_state::SequenceError;
 
 /// An error as an answer carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,5 +102,65 @@ pub fn session_code(error: SessionError) -> ErrorCode {
         SessionError::UnknownSession => ErrorCode::FetchSessionIdNotFound,
         SessionError::WrongEpoch => ErrorCode::InvalidFetchSessionEpoch,
         SessionError::MixedTopicIds => ErrorCode::FetchSessionTopicIdError,
+    }
+}
+
+/// The code of a produced batch that breaks the rules.
+pub fn batch_code(invalid: &InvalidBatch) -> ErrorCode {
+    match invalid {
+        InvalidBatch::Corrupt { .. } => ErrorCode::CorruptMessage,
+        InvalidBatch::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        InvalidBatch::InvalidRecord { .. } => ErrorCode::InvalidRecord,
+        InvalidBatch::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+        InvalidBatch::UnsupportedCompression { .. } => ErrorCode::UnsupportedCompressionType,
+    }
+}
+
+/// The code of a file that could not be written or read. Whatever it is, clients try again, here or
+/// at another replica.
+pub fn storage_code(error: &StorageError) -> ErrorCode {
+    match error {
+        StorageError::OutOfSpace { .. }
+        | StorageError::NotFound { .. }
+        | StorageError::Failed { .. }
+        | StorageError::Poisoned { .. }
+        | StorageError::Corrupt { .. } => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// The code of a producer's sequence or epoch that does not fit.
+pub fn sequence_code(error: &SequenceError) -> ErrorCode {
+    match error {
+        SequenceError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        SequenceError::StaleEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        SequenceError::TransactionOpen { .. } => ErrorCode::InvalidTxnState,
+        SequenceError::StaleCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
+    }
+}
+
+/// The code of a write that was refused before anything was stored.
+pub fn append_refusal_code(refusal: AppendRefusal) -> ErrorCode {
+    match refusal {
+        AppendRefusal::NotLeader => ErrorCode::NotLeaderOrFollower,
+        AppendRefusal::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+    }
+}
+
+/// The code of a read that was refused.
+pub fn fetch_refusal_code(refusal: FetchRefusal) -> ErrorCode {
+    match refusal {
+        FetchRefusal::NotLeader => ErrorCode::NotLeaderOrFollower,
+        FetchRefusal::FencedEpoch(_) => ErrorCode::FencedLeaderEpoch,
+        FetchRefusal::UnknownEpoch(_) => ErrorCode::UnknownLeaderEpoch,
+    }
+}
+
+/// The code of a write that was stored and then waited for others.
+pub fn write_outcome_code(outcome: WriteOutcome) -> ErrorCode {
+    match outcome {
+        WriteOutcome::Done => ErrorCode::None,
+        WriteOutcome::TimedOut => ErrorCode::RequestTimedOut,
+        WriteOutcome::LeaderChanged => ErrorCode::NotLeaderOrFollower,
+        WriteOutcome::TooFewReplicas => ErrorCode::NotEnoughReplicasAfterAppend,
     }
 }

@@ -5,8 +5,6 @@
 //! cluster's metadata only from the published image.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +14,7 @@ use arc_swap::ArcSwap;
 use crate::metadata::controller::{Reply, Request};
 use crate::metadata::{ConfigTables, Endpoint, Image};
 use crate::model::{BrokerId, ClusterId, DirectoryId, ErrorCode, Timestamp};
-
-/// A future of this arbiter. Administration may box; the data path does not.
-pub type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+use crate::net::LocalBoxFuture;
 
 /// Everything a handler may ask.
 #[derive(Clone)]

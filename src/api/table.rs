@@ -5,18 +5,18 @@
 
 use std::rc::Rc;
 
-use super::dispatch::Outcome;
-use super::gateway::{Gateway, LocalBoxFuture};
+use super::gateway::Gateway;
 use super::peer::Peer;
 use super::{
     alter_configs, api_versions, create_partitions, create_topics, delete_topics, describe_cluster,
     describe_configs, describe_log_dirs, describe_quorum, describe_topic_partitions, dispatch,
     find_coordinator, incremental_alter_configs, list_config_resources, metadata, update_features,
 };
+use crate::net::{LocalBoxFuture, Reply};
 use crate::protocol::{RequestHead, api_key};
 
 /// Serves one request: decodes it, handles it, encodes the answer.
-pub type Serve = fn(Rc<Gateway>, Peer, RequestHead) -> LocalBoxFuture<'static, Outcome>;
+pub type Serve = fn(Rc<Gateway>, Peer, RequestHead) -> LocalBoxFuture<'static, Reply>;
 
 /// One request that is served.
 pub struct Row {

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::api::dispatch::{Outcome, may_pipeline};
+use crate::api::dispatch::FrontDesk;
+use crate::api::peer::Connection;
 use crate::api::testing_tests::Desk;
+use crate::net::Service;
 use crate::protocol::supported_versions;
 
 /// (key, lowest, highest) as a live Kafka 4.3.1 answers ApiVersions.
@@ -92,7 +94,7 @@ fn a_frame_that_is_not_understood_closes_the_connection() {
         ),
     ] {
         let outcome = desk.send(frame(hex));
-        assert!(matches!(outcome, Outcome::Close(_)), "{what}: {outcome:?}");
+        assert!(matches!(outcome, Reply::Close(_)), "{what}: {outcome:?}");
     }
     assert_eq!(desk.controller.asked.get(), 0);
 }
@@ -101,14 +103,16 @@ fn a_frame_that_is_not_understood_closes_the_connection() {
 fn a_client_without_an_id_is_served() {
     let desk = Desk::new();
     let outcome = desk.send(frame("0003 0001 00000001 ffff 00000000"));
-    assert!(matches!(outcome, Outcome::Respond(_)), "{outcome:?}");
+    assert!(matches!(outcome, Reply::Respond(_)), "{outcome:?}");
 }
 
 #[test]
 fn only_produce_may_be_taken_before_earlier_requests_are_answered() {
-    assert!(may_pipeline(&[0, 0, 0, 9]));
-    assert!(!may_pipeline(&[0, 1, 0, 9]));
-    assert!(!may_pipeline(&[0]) && !may_pipeline(&[]));
+    let gateway = Rc::clone(&Desk::new().gateway);
+    let desk = FrontDesk::new(gateway, Connection::anonymous("PLAINTEXT", "127.0.0.1"));
+    assert!(desk.may_pipeline(&[0, 0, 0, 9]));
+    assert!(!desk.may_pipeline(&[0, 1, 0, 9]));
+    assert!(!desk.may_pipeline(&[0]) && !desk.may_pipeline(&[]));
 }
 
 #[test]

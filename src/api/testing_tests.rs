@@ -10,10 +10,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use super::dispatch::{Outcome, dispatch};
+use super::dispatch::dispatch;
 use super::gateway::{
     AskController, AskLogDirs, AskQuorum, BrokerFacts, ControllerUnavailable, Gateway,
-    LocalBoxFuture, LogDirReport, LogLevel, Loggers, QuorumStatus,
+    LogDirReport, LogLevel, Loggers, QuorumStatus,
 };
 use super::peer::Connection;
 use crate::config::keys;
@@ -23,6 +23,7 @@ use crate::metadata::controller::{
 };
 use crate::metadata::{ConfigTables, Endpoint, Image};
 use crate::model::{BrokerId, Uuid};
+use crate::net::{self, LocalBoxFuture};
 use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::protocol::messages::{Answer, CreateTopicsRequest, CreateTopicsResponse};
 use crate::protocol::{decode_response, encode_request, messages};
@@ -123,6 +124,7 @@ impl Desk {
         let tables = ConfigTables {
             topic: Arc::new(keys::topic_table()),
             broker: Arc::new(keys::broker_table()),
+            broker_dynamic_only: Arc::new(keys::dynamic_only_table()),
             group: Arc::new(keys::group_table()),
             client_metrics: Arc::new(keys::client_metrics_table()),
             static_broker: Arc::new(
@@ -206,7 +208,7 @@ impl Desk {
     }
 
     /// Sends a frame, without its size in front.
-    pub(super) fn send(&self, frame: Bytes) -> Outcome {
+    pub(super) fn send(&self, frame: Bytes) -> net::Reply {
         let gateway = Rc::clone(&self.gateway);
         let connection = Rc::clone(&self.connection);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -219,7 +221,7 @@ impl Desk {
     pub(super) fn ask<R: messages::Request, A: Answer>(&self, version: i16, request: R) -> A {
         let frame = encode_request(7, version, Some("test"), &request).unwrap();
         match self.send(frame.slice(4..)) {
-            Outcome::Respond(response) => {
+            net::Reply::Respond(response) => {
                 let answer = Bytes::from(response.read_to_bytes().unwrap());
                 let (correlation_id, answer) = decode_response(answer.slice(4..), version).unwrap();
                 assert_eq!(correlation_id, 7);

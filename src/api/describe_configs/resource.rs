@@ -126,30 +126,28 @@ fn describe_broker(
     let me = gateway.facts.broker_id;
     let tables = &gateway.facts.tables;
     let layers = ConfigLayers::of_broker(image, tables, me);
-    let mut entries: Vec<Described> = tables
-        .broker
-        .iter()
-        .map(|key| {
-            let all = layers.broker_value(key).synonyms;
-            let synonyms: Vec<_> = from_primary(all, key.name).collect();
-            let value = synonyms.first().map(|first| first.value.clone());
-            let value = value.or_else(|| key.default.map(str::to_owned));
-            described(
-                key,
-                value,
-                synonyms,
-                key.update_mode == UpdateMode::ReadOnly,
-            )
-        })
-        .collect();
+    let describe = |key: &'static ConfigKey| {
+        let all = layers.broker_value(key).synonyms;
+        let synonyms: Vec<_> = from_primary(all, key.name).collect();
+        let value = synonyms.first().map(|first| first.value.clone());
+        let value = value.or_else(|| key.default.map(str::to_owned));
+        let read_only = key.update_mode == UpdateMode::ReadOnly;
+        described(key, value, synonyms, read_only)
+    };
+    let mut entries: Vec<Described> = tables.broker.iter().map(describe).collect();
+    // Keys that no file may hold are described when they are set, as Kafka does.
     let dynamic = [name, ""].map(|name| image.config(ResourceKind::Broker, name));
-    let unknown: BTreeSet<&String> = dynamic
+    let others: BTreeSet<&String> = dynamic
         .into_iter()
         .flatten()
         .flat_map(|values| values.keys())
         .filter(|key| tables.broker.get(key).is_none())
         .collect();
-    entries.extend(unknown.into_iter().map(|key| unknown_key(key)));
+    entries.extend(others.into_iter().map(|name| {
+        tables
+            .broker_key(name)
+            .map_or_else(|| unknown_key(name), describe)
+    }));
     Ok(entries)
 }
 
@@ -161,7 +159,7 @@ fn describe_all_brokers(gateway: &Gateway, image: &Image) -> Vec<Described> {
     values
         .iter()
         .map(
-            |(name, value)| match gateway.facts.tables.broker.get(name) {
+            |(name, value)| match gateway.facts.tables.broker_key(name) {
                 None => unknown_key(name),
                 Some(key) => {
                     let synonym = ConfigSynonym {
