@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod api;
+pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod metadata;

@@ -46,34 +46,49 @@ impl Service for FrontDesk {
     fn call(&self, frame: Bytes) -> LocalBoxFuture<'static, Reply> {
         let gateway = Rc::clone(&self.gateway);
         let connection = Rc::clone(&self.connection);
-        Box::pin(dispatch(gateway, connection, frame))
+        dispatch(gateway, connection, frame)
     }
 }
 
 /// Serves one frame, without its size in front.
-pub async fn dispatch(gateway: Rc<Gateway>, connection: Rc<Connection>, frame: Bytes) -> Reply {
-    let head = match parse_request(frame) {
-        Ok(head) => head,
-        Err(error) => return refused(&error),
-    };
+///
+/// A Produce has its batches on their way when this returns, before the future is polled: that is
+/// what lets several of one connection be under way and still take effect in their order.
+pub fn dispatch(
+    gateway: Rc<Gateway>,
+    connection: Rc<Connection>,
+    frame: Bytes,
+) -> LocalBoxFuture<'static, Reply> {
+    match find_row(frame) {
+        Ok((row, head)) => {
+            let peer = Peer {
+                connection,
+                client_id: head.client_id.clone(),
+            };
+            (row.serve)(gateway, peer, head)
+        }
+        Err(outcome) => Box::pin(std::future::ready(outcome)),
+    }
+}
+
+fn find_row(frame: Bytes) -> Result<(&'static table::Row, RequestHead), Reply> {
+    let head = parse_request(frame).map_err(|error| refused(&error))?;
     let version = head.api_version;
     let Some(row) = table::find(head.api_key) else {
-        return Reply::Close(format!("request {} is not served", head.api_key));
+        let why = format!("request {} is not served", head.api_key);
+        return Err(Reply::Close(why));
     };
-    if !(row.min..=row.max).contains(&version) {
-        if head.api_key == api_key::API_VERSIONS {
-            return respond(head.correlation_id, 0, &api_versions::unsupported_version());
-        }
-        return Reply::Close(format!(
-            "version {version} of {} is not served, only {} to {}",
-            row.name, row.min, row.max
-        ));
+    if (row.min..=row.max).contains(&version) {
+        return Ok((row, head));
     }
-    let peer = Peer {
-        connection,
-        client_id: head.client_id.clone(),
-    };
-    (row.serve)(gateway, peer, head).await
+    if head.api_key == api_key::API_VERSIONS {
+        let answer = api_versions::unsupported_version();
+        return Err(respond(head.correlation_id, 0, &answer));
+    }
+    Err(Reply::Close(format!(
+        "version {version} of {} is not served, only {} to {}",
+        row.name, row.min, row.max
+    )))
 }
 
 /// The body of a request, or the outcome of one that cannot be read.

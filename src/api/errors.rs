@@ -4,13 +4,15 @@
 
 use super::fetch_session::SessionError;
 use super::gateway::ControllerUnavailable;
-use crate::metadata::Refusal;
+use crate::actors::partition_messages::{DeleteRecordsError, ReadFailure, WriteError};
+use crate::metadata::{Image, Refusal};
 use crate::model::ErrorCode;
+use crate::protocol::TopicKey;
 use crate::protocol::messages::StrBytes;
 use crate::record::InvalidBatch;
 use crate::replication::{AppendRefusal, FetchRefusal, WriteOutcome};
-use crate::storage::StorageError;
 use crate::storage::producer_state::SequenceError;
+use crate::storage::{AppendError, ReadError, StorageError};
 
 /// An error as an answer carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,5 +164,52 @@ pub fn write_outcome_code(outcome: WriteOutcome) -> ErrorCode {
         WriteOutcome::TimedOut => ErrorCode::RequestTimedOut,
         WriteOutcome::LeaderChanged => ErrorCode::NotLeaderOrFollower,
         WriteOutcome::TooFewReplicas => ErrorCode::NotEnoughReplicasAfterAppend,
+    }
+}
+
+/// The code of a batch the log did not take.
+pub fn append_code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Storage(error) => storage_code(error),
+        AppendError::Sequence(error) => sequence_code(error),
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::Damaged(_) => ErrorCode::CorruptMessage,
+        AppendError::OutOfOrder { .. } => ErrorCode::UnknownServerError,
+    }
+}
+
+/// The code of a write that was refused, or whose end is not known.
+pub fn write_code(error: &WriteError) -> ErrorCode {
+    match error {
+        WriteError::Refused(refusal) => append_refusal_code(*refusal),
+        WriteError::Log(error) => append_code(error),
+        WriteError::Ended(outcome) => write_outcome_code(*outcome),
+    }
+}
+
+/// The code of a read that failed.
+pub fn read_code(failure: &ReadFailure) -> ErrorCode {
+    match failure {
+        ReadFailure::Refused(refusal) => fetch_refusal_code(*refusal),
+        ReadFailure::Log(ReadError::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
+        ReadFailure::Log(ReadError::Storage(error)) => storage_code(error),
+    }
+}
+
+/// The code of records that were not deleted.
+pub fn delete_records_code(error: &DeleteRecordsError) -> ErrorCode {
+    match error {
+        DeleteRecordsError::Refused(refusal) => fetch_refusal_code(*refusal),
+        DeleteRecordsError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        DeleteRecordsError::Log(error) => storage_code(error),
+    }
+}
+
+/// The code of a partition that did not answer: it is offline if it exists.
+pub fn absent_partition_code(image: &Image, topic: &TopicKey, partition: i32) -> ErrorCode {
+    match super::data_path::find_topic(image, topic) {
+        Ok(topic) if topic.partition(partition).is_some() => ErrorCode::KafkaStorageError,
+        Ok(_) => ErrorCode::UnknownTopicOrPartition,
+        Err(error) => error,
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::data_path::DataPath;
 use crate::metadata::controller::{Reply, Request};
 use crate::metadata::{ConfigTables, Endpoint, Image};
 use crate::model::{BrokerId, ClusterId, DirectoryId, ErrorCode, Timestamp};
@@ -31,6 +32,8 @@ pub struct Gateway {
     pub log_dirs: Rc<dyn AskLogDirs>,
     /// The log's levels.
     pub loggers: Rc<dyn Loggers>,
+    /// The way of records.
+    pub data: Rc<DataPath>,
 }
 
 /// What a broker knows of itself from its start on.

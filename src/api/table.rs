@@ -8,9 +8,11 @@ use std::rc::Rc;
 use super::gateway::Gateway;
 use super::peer::Peer;
 use super::{
-    alter_configs, api_versions, create_partitions, create_topics, delete_topics, describe_cluster,
-    describe_configs, describe_log_dirs, describe_quorum, describe_topic_partitions, dispatch,
-    find_coordinator, incremental_alter_configs, list_config_resources, metadata, update_features,
+    alter_configs, api_versions, create_partitions, create_topics, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, dispatch, fetch, find_coordinator, incremental_alter_configs,
+    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch,
+    produce, update_features,
 };
 use crate::net::{LocalBoxFuture, Reply};
 use crate::protocol::{RequestHead, api_key};
@@ -62,6 +64,23 @@ macro_rules! row {
 
 /// What is served.
 pub static API_TABLE: &[Row] = &[
+    Row {
+        key: api_key::PRODUCE,
+        name: "produce",
+        advertised_min: 0,
+        min: 3,
+        max: 13,
+        serve: produce::handle,
+    },
+    Row {
+        key: api_key::FETCH,
+        name: "fetch",
+        advertised_min: 4,
+        min: 4,
+        max: 18,
+        serve: fetch::handle,
+    },
+    row!(LIST_OFFSETS, 1..=11, list_offsets, ListOffsetsRequest),
     row!(METADATA, 0..=13, metadata, MetadataRequest),
     row!(
         FIND_COORDINATOR,
@@ -72,6 +91,19 @@ pub static API_TABLE: &[Row] = &[
     row!(API_VERSIONS, 0..=4, api_versions, ApiVersionsRequest),
     row!(CREATE_TOPICS, 2..=7, create_topics, CreateTopicsRequest),
     row!(DELETE_TOPICS, 1..=6, delete_topics, DeleteTopicsRequest),
+    row!(DELETE_RECORDS, 0..=2, delete_records, DeleteRecordsRequest),
+    row!(
+        INIT_PRODUCER_ID,
+        0..=5,
+        init_producer_id,
+        InitProducerIdRequest
+    ),
+    row!(
+        OFFSET_FOR_LEADER_EPOCH,
+        2..=4,
+        offset_for_leader_epoch,
+        OffsetForLeaderEpochRequest
+    ),
     row!(
         DESCRIBE_CONFIGS,
         1..=4,
@@ -114,6 +146,12 @@ pub static API_TABLE: &[Row] = &[
         0..=2,
         describe_cluster,
         DescribeClusterRequest
+    ),
+    row!(
+        DESCRIBE_PRODUCERS,
+        0..=0,
+        describe_producers,
+        DescribeProducersRequest
     ),
     row!(
         LIST_CONFIG_RESOURCES,

@@ -3,7 +3,6 @@
 //! Invariant: the ready line is printed once, on standard output, after the broker serves; a first
 //! SIGTERM or SIGINT stops it cleanly, a second one at once.
 
-use std::convert::Infallible;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ServeArguments, fail, host};
+use crate::broker::{Broker, BrokerHandle, Environment};
 use crate::config::{ConfigError, Notice, ServerConfig, Sources};
 use crate::telemetry::log_levels::LogLevels;
 use crate::telemetry::log_setup;
@@ -139,21 +139,41 @@ async fn serve(config: ServerConfig, levels: Arc<LogLevels>) -> ExitCode {
         Ok(broker) => broker,
         Err(sentence) => return fail(&sentence),
     };
+    let listening: Vec<String> = broker
+        .listening()
+        .iter()
+        .map(|(name, address)| format!("{name}://{address}"))
+        .collect();
     // Nobody has to read it: a closed standard output is no reason to end.
     let _ = writeln!(
         std::io::stdout().lock(),
         "milena {} is ready: listening on {}, data in {}",
         env!("CARGO_PKG_VERSION"),
-        broker.listening.join(","),
+        listening.join(","),
         directories.join(",")
     );
-    let (name, _) = stops.next().await;
+    run_until_stopped(broker, stops).await
+}
+
+/// Waits for the first signal or a failure, then stops the broker; a second signal ends it at once.
+async fn run_until_stopped(mut broker: BrokerHandle, mut stops: Stops) -> ExitCode {
+    let name = tokio::select! {
+        fatal = broker.failed() => {
+            // What is not flushed is recovered: nothing must be marked as cleanly stopped.
+            log::error!("{fatal}");
+            std::process::exit(1)
+        }
+        (name, _) = stops.next() => name,
+    };
     log::info!("{name}: stopping; a second one ends this process at once");
     tokio::select! {
-        () = broker.stop() => {
-            log::info!("stopped");
-            ExitCode::SUCCESS
-        }
+        stopped = broker.stop() => match stopped {
+            Ok(()) => {
+                log::info!("stopped");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&format!("not stopped cleanly, the next start recovers: {error}")),
+        },
         (name, status) = stops.next() => {
             log::warn!("{name} again: ended at once");
             std::process::exit(i32::from(status))
@@ -161,24 +181,15 @@ async fn serve(config: ServerConfig, levels: Arc<LogLevels>) -> ExitCode {
     }
 }
 
-/// A broker that serves.
-struct Running {
-    /// Its listeners, with the ports they were given: `PLAINTEXT://127.0.0.1:9092`.
-    listening: Vec<String>,
-    /// There is none yet, and this type says so.
-    broker: Infallible,
-}
-
-impl Running {
-    async fn stop(self) {
-        match self.broker {}
-    }
-}
-
-/// Starts a broker. The broker itself is not in this build: this is the one place that will call it.
-/// `_levels` is what BROKER_LOGGER shows and changes.
-async fn start(_config: ServerConfig, _levels: Arc<LogLevels>) -> Result<Running, String> {
-    Err("this build reads configurations only; the broker is not in it yet".to_owned())
+/// Starts a broker whose BROKER_LOGGER resources show and change the levels of this process.
+async fn start(config: ServerConfig, levels: Arc<LogLevels>) -> Result<BrokerHandle, String> {
+    let environment = Environment {
+        log_levels: Some(levels),
+        ..Environment::system()
+    };
+    Broker::start(config, environment)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
