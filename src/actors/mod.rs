@@ -4,9 +4,12 @@
 //! its own log; nobody asks upstairs. Architecture invariant: a shell decides nothing.
 
 pub mod clock;
+pub mod controller;
 pub mod disk_threads;
 pub mod fetch_waiter;
 pub mod gather;
+pub mod metadata;
 pub mod observe;
 pub mod placement;
+pub mod quorum;
 pub mod quorum_messages;

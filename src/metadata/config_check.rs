@@ -124,7 +124,7 @@ pub fn check_topic(
     layers: &ConfigLayers<'_>,
     values: &ConfigValues,
 ) -> Result<(), InvalidConfigValue> {
-    check_known(&tables.topic, "topic", values)?;
+    check_known(&tables.topic, "Unknown topic config name", values)?;
     let layers = layers.clone().with_topic_values(values);
     let number = |name: &str| {
         let key = tables.topic.get(name)?;
@@ -141,17 +141,16 @@ pub fn check_topic(
     Ok(())
 }
 
-/// Judges values that shall be set on something whose keys are all in one table.
+/// Judges values that shall be set on something whose keys are all in one table. `unknown` begins
+/// the sentence about a key that is not.
 pub fn check_known(
     table: &ConfigTable,
-    what: &str,
+    unknown: &str,
     values: &ConfigValues,
 ) -> Result<(), InvalidConfigValue> {
     for name in values.keys() {
         if table.get(name).is_none() {
-            return Err(InvalidConfigValue(format!(
-                "Unknown {what} config name: {name}"
-            )));
+            return Err(InvalidConfigValue(format!("{unknown}: {name}")));
         }
     }
     for (name, value) in values {

@@ -8,10 +8,22 @@ pub mod checkpoint;
 pub mod disk;
 mod error;
 pub mod leader_epochs;
+mod log;
 pub mod log_dir;
+mod offset_index;
 pub mod partition_metadata;
 pub mod producer_state;
 pub mod quorum_log;
+mod read_plan;
+mod recovery;
+mod segment;
+mod time_index;
 pub mod transaction_index;
 
 pub use error::StorageError;
+pub use log::{
+    AppendError, Appended, DeletedFiles, DeletionReason, FlushJob, Flushed, Log, LogConfig,
+    LogReader, ReadError, TimestampedOffset,
+};
+pub use read_plan::ReadPlan;
+pub use recovery::{RecoveryInput, RecoveryReport};

@@ -189,10 +189,11 @@ impl Planner<'_, '_> {
                 let layers = self.topic_layers(&resource.name);
                 check_topic(tables, &layers, after).map_err(|error| Refusal::InvalidConfig(error.0))
             }
-            ResourceKind::Group => check_known(&tables.group, "group", after)
+            ResourceKind::Group => check_known(&tables.group, "Unknown group config name", after)
                 .map_err(|error| Refusal::InvalidConfig(error.0)),
             ResourceKind::ClientMetrics => judge_subscription(after).and_then(|()| {
-                check_known(&tables.client_metrics, "client metrics", after)
+                let unknown = "Unknown client metrics configuration";
+                check_known(&tables.client_metrics, unknown, after)
                     .map_err(|error| Refusal::InvalidRequest(error.0))
             }),
             ResourceKind::Broker => self.judge_broker_values(&resource.name, before, after),

@@ -1,6 +1,7 @@
 use super::*;
 
 type Asked<'a> = (&'a str, Operation, Option<&'a str>);
+type Case<'a> = (&'a str, &'a [Asked<'a>], fn(String) -> Refusal, &'a str);
 
 fn alter(
     cluster: &mut Cluster,
@@ -70,7 +71,7 @@ fn a_change_of_a_topic_that_cannot_be_is_refused_in_kafkas_words() {
     let mut cluster = Cluster::of(1);
     cluster.topic(topic("conf", 1, 1));
     use Refusal::*;
-    let cases: Vec<(&str, &[Asked<'_>], fn(String) -> Refusal, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             "conf",
             &[("retention.ms", Set, Some("abc"))],

@@ -108,8 +108,8 @@ fn check_image(image: &Image) {
             assert_eq!(partition.replicas.len(), partition.directories.len());
             if partition.leader != BrokerId::NONE {
                 assert!(partition.isr.contains(&partition.leader), "{partition:?}");
-                let leader = image.brokers.get(&partition.leader);
-                assert!(leader.is_some_and(|leader| !leader.fenced), "{partition:?}");
+                let alive = |id: &BrokerId| image.brokers.get(id).is_some_and(|b| !b.fenced);
+                assert!(partition.isr.iter().all(alive), "{partition:?}");
             }
         }
     }

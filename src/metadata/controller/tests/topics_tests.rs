@@ -1,5 +1,9 @@
 use super::*;
 
+type Variant = fn(String) -> Refusal;
+type Case = (NewTopic, Variant, &'static str);
+type Growth<'a> = (i32, Option<&'a [&'a [i32]]>, Variant, &'static str);
+
 fn refusal(cluster: &mut Cluster, topic: NewTopic) -> Refusal {
     let mut results = cluster.create(vec![topic]);
     results.pop().expect("one answer").expect_err("refused")
@@ -60,19 +64,29 @@ fn minus_one_means_the_brokers_defaults() {
     assert_eq!((created.partitions, created.replication_factor), (1, 1));
 }
 
-#[test]
-fn a_topic_that_cannot_be_is_refused_in_kafkas_words() {
-    let long = "x".repeat(250);
+fn check_refusals(cases: Vec<Case>) {
     let mut cluster = Cluster::of(1);
     cluster.topic(topic("plain", 1, 1));
     cluster.topic(topic("col.lide", 1, 1));
-    let only_assigned = |partitions, factor| NewTopic {
-        partitions,
-        replication_factor: factor,
-        ..by_hand(&[(0, &[1])])
-    };
+    for (asked, variant, sentence) in cases {
+        let name = asked.name.clone();
+        assert_eq!(
+            refusal(&mut cluster, asked),
+            variant(sentence.to_owned()),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        cluster.image().topic_ids.size(),
+        2,
+        "nothing refused was made"
+    );
+}
+
+#[test]
+fn names_and_counts_that_cannot_be_are_refused_in_kafkas_words() {
     use Refusal::*;
-    let cases: Vec<(NewTopic, fn(String) -> Refusal, &str)> = vec![
+    check_refusals(vec![
         (
             topic("plain", 1, 1),
             TopicAlreadyExists,
@@ -133,6 +147,23 @@ fn a_topic_that_cannot_be_is_refused_in_kafkas_words() {
             PolicyViolation,
             "Excessively large number of partitions per request.",
         ),
+    ]);
+    let long = topic(&"x".repeat(250), 1, 1);
+    assert!(matches!(
+        refusal(&mut Cluster::of(1), long),
+        InvalidTopic(_)
+    ));
+}
+
+#[test]
+fn assignments_and_values_that_cannot_be_are_refused_in_kafkas_words() {
+    use Refusal::*;
+    let only_assigned = |partitions, factor| NewTopic {
+        partitions,
+        replication_factor: factor,
+        ..by_hand(&[(0, &[1])])
+    };
+    check_refusals(vec![
         (
             only_assigned(-1, 1),
             InvalidRequest,
@@ -188,24 +219,7 @@ fn a_topic_that_cannot_be_is_refused_in_kafkas_words() {
             InvalidConfig,
             "Null value not supported for topic configs: retention.ms",
         ),
-    ];
-    for (asked, variant, sentence) in cases {
-        let name = asked.name.clone();
-        assert_eq!(
-            refusal(&mut cluster, asked),
-            variant(sentence.to_owned()),
-            "{name}"
-        );
-    }
-    assert!(matches!(
-        refusal(&mut cluster, topic(&long, 1, 1)),
-        InvalidTopic(_)
-    ));
-    assert_eq!(
-        cluster.image().topic_ids.size(),
-        2,
-        "nothing refused was made"
-    );
+    ]);
 }
 
 #[test]
@@ -321,7 +335,7 @@ fn partitions_are_added_and_never_removed() {
     assert_eq!(grow(&mut cluster, 4, None), Err(unknown));
     cluster.topic(topic("grow", 2, 1));
     use Refusal::*;
-    let cases: [(i32, Option<&[&[i32]]>, fn(String) -> Refusal, &str); 8] = [
+    let cases: [Growth<'_>; 8] = [
         (
             1,
             None,

@@ -1,0 +1,174 @@
+//! Flushing: a job any thread can run while the log goes on, and what its success means.
+//!
+//! One job covers everything appended before it was made, so that one fdatasync(2) serves every
+//! append that waits. The same job serves early write-back: what it flushed need not be flushed
+//! later. Invariant: the recovery point never passes a byte that was not flushed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{Offset, Timestamp};
+use crate::storage::StorageError;
+use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::producer_state::snapshot_path;
+use crate::storage::segment::names::FileKind;
+
+use super::Log;
+
+/// Files to be flushed, in order.
+#[derive(Debug)]
+pub struct FlushJob {
+    disk: Arc<dyn Disk>,
+    files: Vec<Arc<dyn DiskFile>>,
+    directories: Vec<PathBuf>,
+    done: Flushed,
+}
+
+/// What a finished job achieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flushed {
+    /// Everything below this offset is on the device.
+    pub upto: Offset,
+    generation: u64,
+    bytes_appended: u64,
+}
+
+impl FlushJob {
+    /// What will be on the device when the job has run.
+    pub fn upto(&self) -> Offset {
+        self.done.upto
+    }
+
+    /// Waits for the device. Any thread may do this; pass the result to [`Log::flushed`], an error
+    /// to [`Log::flush_failed`].
+    ///
+    /// # Errors
+    /// When the device failed: nobody knows what is on it now.
+    pub fn run(&self) -> Result<Flushed, StorageError> {
+        for file in &self.files {
+            file.sync_data()?;
+        }
+        for directory in &self.directories {
+            self.disk.sync_dir(directory)?;
+        }
+        Ok(self.done)
+    }
+}
+
+impl Log {
+    /// Records above the recovery point (`flush.messages` counts these).
+    pub fn unflushed_messages(&self) -> u64 {
+        (self.log_end_offset - self.recovery_point).unsigned_abs()
+    }
+
+    /// Bytes appended in this life of the log that are not known to be on the device.
+    pub fn unflushed_bytes(&self) -> u64 {
+        self.bytes_appended - self.bytes_flushed
+    }
+
+    /// When the oldest record was appended that may not be on the device (`flush.ms` counts from).
+    pub fn unflushed_since(&self) -> Option<Timestamp> {
+        self.unflushed_since
+    }
+
+    /// Whether `flush.messages` or `flush.ms` demand a flush.
+    pub fn flush_is_due(&self, now: Timestamp) -> bool {
+        let old = self
+            .unflushed_since
+            .is_some_and(|since| now.0.saturating_sub(since.0) >= self.config.flush_ms);
+        let messages = self.unflushed_messages();
+        messages > 0 && (old || messages >= self.config.flush_messages)
+    }
+
+    /// The job that flushes everything appended so far; none when there is nothing to flush.
+    /// Files that cannot be opened make the log poisoned.
+    pub fn flush_job(&mut self) -> Option<FlushJob> {
+        let nothing_new = self.log_end_offset <= self.recovery_point && !self.names_changed;
+        if self.active.is_none() || nothing_new && self.unflushed_files.is_empty() {
+            return None;
+        }
+        let files = match self
+            .write_changed_epochs()
+            .and_then(|()| self.files_to_flush())
+        {
+            Ok(files) => files,
+            Err(error) => {
+                log::error!("cannot open what is to be flushed: {error}");
+                self.poisoned = true;
+                return None;
+            }
+        };
+        let mut directories = Vec::new();
+        if std::mem::take(&mut self.names_changed) {
+            directories.push(self.shared.directory.clone());
+            directories.extend(self.shared.directory.parent().map(PathBuf::from));
+        }
+        // What is appended from now on is the next job's.
+        self.unflushed_since = None;
+        Some(FlushJob {
+            disk: Arc::clone(&self.shared.disk),
+            files,
+            directories,
+            done: Flushed {
+                upto: self.log_end_offset,
+                generation: self.generation,
+                bytes_appended: self.bytes_appended,
+            },
+        })
+    }
+
+    fn write_changed_epochs(&mut self) -> Result<(), StorageError> {
+        match self.epochs_changed {
+            true => self.write_epochs(),
+            false => Ok(()),
+        }
+    }
+
+    /// The log files above the recovery point. Closed segments come with their indexes and the
+    /// snapshot behind them, which nobody rebuilds once the recovery point has passed.
+    fn files_to_flush(&mut self) -> Result<Vec<Arc<dyn DiskFile>>, StorageError> {
+        let (segments, active) = {
+            let view = self.shared.view();
+            let first = view.segment_at(self.recovery_point).unwrap_or(0);
+            let bases: Vec<Offset> = view.segments[first..]
+                .iter()
+                .map(|segment| segment.base_offset)
+                .collect();
+            (bases, view.segments.last().map(|last| last.base_offset))
+        };
+        let mut files = std::mem::take(&mut self.unflushed_files);
+        for base in segments {
+            files.push(self.shared.handle(base, FileKind::Log)?);
+            if Some(base) == active {
+                continue;
+            }
+            files.push(self.shared.handle(base, FileKind::OffsetIndex)?);
+            files.push(self.shared.handle(base, FileKind::TimeIndex)?);
+            self.shared.handles.forget(base);
+        }
+        if self.names_changed
+            && let Some(active) = active
+            && let Ok(file) = self.shared.disk.open(
+                &snapshot_path(&self.shared.directory, active),
+                crate::storage::disk::OpenMode::Read,
+            )
+        {
+            files.push(file);
+        }
+        Ok(files)
+    }
+
+    /// Notes what a job has flushed. A job that began before offsets were given back says nothing.
+    pub fn flushed(&mut self, done: &Flushed) {
+        if done.generation != self.generation {
+            return;
+        }
+        self.recovery_point = self.recovery_point.max(done.upto);
+        self.bytes_flushed = self.bytes_flushed.max(done.bytes_appended);
+    }
+
+    /// Notes that a job failed: the log takes no more writes.
+    pub fn flush_failed(&mut self) {
+        self.poisoned = true;
+    }
+}

@@ -1,0 +1,312 @@
+//! The log of one partition: its only writer, in Kafka's own files.
+//!
+//! A plain value: a log actor owns it, or a disk thread for a while. Reading happens beside it,
+//! through [`LogReader`]s. Invariants: offsets are given out once and without a gap; what readers
+//! see is whole batches in the files; a log whose device failed takes no more writes (poisoned), a
+//! log that ran out of space is as it was before the append.
+//!
+//! Files are made at the first append. An idle log that was told so ([`Log::close_idle`]) holds no
+//! open file.
+
+mod active;
+mod append;
+mod config;
+mod flush;
+pub(crate) mod producers;
+mod reader;
+mod retention;
+mod roll;
+#[cfg(test)]
+mod tests;
+mod timestamps;
+mod truncate;
+mod view;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use append::{AppendError, Appended};
+pub use config::LogConfig;
+pub use flush::{FlushJob, Flushed};
+pub use reader::{LogReader, ReadError};
+pub use retention::{DeletedFiles, DeletionReason};
+pub use timestamps::TimestampedOffset;
+
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
+
+use super::StorageError;
+use super::disk::{Disk, DiskFile};
+use super::producer_state::ProducerStates;
+use super::recovery::{self, RecoveryInput, RecoveryReport, Site};
+use active::Active;
+use view::{Shared, Tail, View};
+
+/// One partition's log.
+#[derive(Debug)]
+pub struct Log {
+    shared: Arc<Shared>,
+    config: Arc<LogConfig>,
+    producers: ProducerStates,
+    /// The segment that is appended to; none before the first append.
+    active: Option<Active>,
+    log_end_offset: Offset,
+    recovery_point: Offset,
+    latest_epoch: LeaderEpoch,
+    /// Whether the epochs in memory are newer than their checkpoint.
+    epochs_changed: bool,
+    topic_id: Option<TopicId>,
+    random: u64,
+    poisoned: bool,
+    /// Rises when offsets are given back, so that a flush that began before does not count.
+    generation: u64,
+    bytes_appended: u64,
+    bytes_flushed: u64,
+    unflushed_since: Option<Timestamp>,
+    /// Whether names were made in the directory since it was last flushed.
+    names_changed: bool,
+    /// Small files that were written without waiting for the device.
+    unflushed_files: Vec<Arc<dyn DiskFile>>,
+}
+
+impl Log {
+    /// Opens the log in `directory`, which need not exist, after whatever happened to it.
+    ///
+    /// # Errors
+    /// When files cannot be read, or not be cut or written where that is needed.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        config: Arc<LogConfig>,
+        input: &RecoveryInput,
+        now: Timestamp,
+    ) -> Result<(Log, RecoveryReport), StorageError> {
+        let site = Site {
+            disk: &disk,
+            directory: &directory,
+            config: &config,
+        };
+        let recovered = recovery::recover(&site, input, now)?;
+        let mut random = input.random;
+        let active = recovered.active.zip(recovered.segments.last());
+        let active =
+            active.map(|(facts, info)| Active::opened(info, &facts, &config, &mut random, now));
+        let mut tail = Tail::default();
+        tail.restart(active.as_ref().map_or(0, |active| active.size));
+        let view = View {
+            log_start_offset: recovered.log_start_offset,
+            log_end_offset: recovered.log_end_offset,
+            segments: recovered.segments,
+            tail,
+            epochs: recovered.epochs,
+        };
+        let latest = view.epochs.latest();
+        let log = Log {
+            shared: Arc::new(Shared::new(disk, directory, view)),
+            config,
+            producers: recovered.producers,
+            active,
+            log_end_offset: recovered.log_end_offset,
+            recovery_point: recovered.recovery_point,
+            latest_epoch: latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch),
+            // Written anew at the next occasion: recovery may have found more, or cut some.
+            epochs_changed: true,
+            topic_id: input.topic_id,
+            random,
+            poisoned: false,
+            generation: 0,
+            bytes_appended: 0,
+            bytes_flushed: 0,
+            unflushed_since: None,
+            // An earlier life may have made names it never flushed.
+            names_changed: !input.clean_shutdown,
+            unflushed_files: Vec::new(),
+        };
+        Ok((log, recovered.report))
+    }
+
+    /// A reader of this log, for any thread.
+    pub fn reader(&self) -> LogReader {
+        LogReader {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Where the files are, or will be.
+    pub fn directory(&self) -> &Path {
+        &self.shared.directory
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Arc<LogConfig> {
+        &self.config
+    }
+
+    /// Puts new settings in force, from the next append on.
+    pub fn set_config(&mut self, config: Arc<LogConfig>) {
+        self.producers
+            .set_expiration_ms(config.producer_id_expiration_ms);
+        self.config = config;
+    }
+
+    /// The first offset there is.
+    pub fn log_start_offset(&self) -> Offset {
+        self.shared.view().log_start_offset
+    }
+
+    /// The offset of the next record to be appended.
+    pub fn log_end_offset(&self) -> Offset {
+        self.log_end_offset
+    }
+
+    /// Below this offset everything is on the device.
+    pub fn recovery_point(&self) -> Offset {
+        self.recovery_point
+    }
+
+    /// Bytes of all segments, for DescribeLogDirs.
+    pub fn size(&self) -> u64 {
+        self.shared.view().size()
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.shared.view().segments.len()
+    }
+
+    /// How many files are open.
+    pub fn open_files(&self) -> usize {
+        self.shared.handles.count()
+    }
+
+    /// Whether an earlier failure of the device has put this log offline.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// What is known of the producers that wrote here.
+    pub fn producers(&self) -> &ProducerStates {
+        &self.producers
+    }
+
+    /// Forgets producers that were idle too long.
+    pub fn expire_producers(&mut self, now: Timestamp) {
+        self.producers.expire(now);
+    }
+
+    /// Tells which part of the log is replicated, which decides when ended transactions are stable.
+    pub fn advance_high_watermark(&mut self, high_watermark: Offset) {
+        self.producers.advance_high_watermark(high_watermark);
+    }
+
+    /// Where the oldest transaction starts that is not decided for readers yet: with it the
+    /// partition computes its last stable offset.
+    pub fn first_unstable_offset(&self) -> Option<Offset> {
+        self.producers.first_unstable_offset()
+    }
+
+    /// Notes that a new reign begins at the log's end: on becoming leader, and after every unclean
+    /// start. The checkpoint follows at once if there is a directory, else with the first append.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be written.
+    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), StorageError> {
+        if epoch <= self.latest_epoch {
+            return Ok(());
+        }
+        self.note_epoch(epoch, self.log_end_offset);
+        match &self.active {
+            Some(_) => self.write_epochs(),
+            None => Ok(()),
+        }
+    }
+
+    fn note_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
+        if self.shared.view().epochs.assign(epoch, start_offset) {
+            self.epochs_changed = true;
+            self.latest_epoch = epoch;
+        }
+    }
+
+    /// Replaces the checkpoint without waiting for the device; the next flush does that.
+    fn write_epochs(&mut self) -> Result<(), StorageError> {
+        let text = self.shared.view().epochs.to_text();
+        let path = self
+            .directory()
+            .join(super::leader_epochs::LEADER_EPOCH_CHECKPOINT);
+        let result = self.replace_file(&path, text.as_bytes());
+        self.note_failure(result)?;
+        self.epochs_changed = false;
+        Ok(())
+    }
+
+    /// Replaces a small file by renaming; kept for the next flush to wait for.
+    fn replace_file(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".tmp");
+        let beside = PathBuf::from(beside);
+        let disk = &self.shared.disk;
+        let file = disk.open(&beside, super::disk::OpenMode::Truncate)?;
+        file.write_at(&[std::io::IoSlice::new(bytes)], 0)?;
+        disk.rename(&beside, path)?;
+        self.unflushed_files.push(file);
+        self.names_changed = true;
+        Ok(())
+    }
+
+    /// Whatever is not a lack of space leaves nobody knowing what is on the device.
+    fn note_failure<T>(&mut self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if let Err(error) = &result
+            && !error.is_out_of_space()
+        {
+            self.poisoned = true;
+        }
+        result
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), StorageError> {
+        match self.poisoned {
+            true => Err(StorageError::Poisoned {
+                path: self.directory().to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Closes all files that are open; they are opened again when they are needed. What an index
+    /// has in memory is written first.
+    ///
+    /// # Errors
+    /// When index entries cannot be written.
+    pub fn close_idle(&mut self) -> Result<(), StorageError> {
+        self.write_pending_indexes()?;
+        if let Some(active) = &mut self.active {
+            active.log = None;
+        }
+        self.shared.view().tail.recent = std::collections::VecDeque::new();
+        self.shared.handles.clear();
+        Ok(())
+    }
+
+    /// Ends the log's life in this process: indexes complete, files trimmed, everything on the
+    /// device, the producers in a snapshot. The caller notes the recovery point and the clean
+    /// shutdown.
+    ///
+    /// # Errors
+    /// When the device fails; the next start must then recover.
+    pub fn close(&mut self) -> Result<(), StorageError> {
+        self.refuse_if_poisoned()?;
+        if self.active.is_some() {
+            self.finish_active()?;
+            if self.epochs_changed {
+                self.write_epochs()?;
+            }
+            self.write_snapshot()?;
+        }
+        if let Some(job) = self.flush_job() {
+            let flushed = job.run();
+            let flushed = self.note_failure(flushed)?;
+            self.flushed(&flushed);
+        }
+        self.close_idle()
+    }
+}

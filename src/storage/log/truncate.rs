@@ -1,0 +1,138 @@
+//! Cutting the log back, as a follower does whose leader has another history.
+
+use std::sync::Arc;
+
+use crate::model::{LeaderEpoch, Offset, Timestamp};
+use crate::storage::StorageError;
+use crate::storage::recovery::{self, RecoveryInput, Site};
+use crate::storage::segment::SegmentInfo;
+use crate::storage::segment::names::FileKind;
+use crate::storage::{offset_index, time_index};
+
+use super::Log;
+use super::active::Active;
+use super::retention::{DeletedFiles, DeletionReason};
+
+impl Log {
+    /// Cuts everything at or above `offset` off, with the whole batch that contains it. What the
+    /// files hold then is read again, as at a start.
+    ///
+    /// # Errors
+    /// When files cannot be read, written or cut; the log is then poisoned.
+    pub fn truncate_to(
+        &mut self,
+        offset: Offset,
+        now: Timestamp,
+    ) -> Result<Vec<DeletedFiles>, StorageError> {
+        self.refuse_if_poisoned()?;
+        if offset >= self.log_end_offset {
+            return Ok(Vec::new());
+        }
+        let first = self.shared.view().segments.first().map(|s| s.base_offset);
+        if first.is_none_or(|first| offset < first) {
+            return self.truncate_fully(offset);
+        }
+        let cut = self.cut(offset, now);
+        if cut.is_err() {
+            self.poisoned = true;
+        }
+        cut
+    }
+
+    /// Empties the log; it goes on at `offset`.
+    ///
+    /// # Errors
+    /// When files cannot be renamed; the log is then poisoned.
+    pub fn truncate_fully(&mut self, offset: Offset) -> Result<Vec<DeletedFiles>, StorageError> {
+        self.refuse_if_poisoned()?;
+        let segments = self.shared.view().segments.clone();
+        let mut deleted = Vec::new();
+        for segment in &segments {
+            self.forget_segment(segment);
+            deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
+        }
+        self.generation += 1;
+        self.active = None;
+        self.log_end_offset = offset;
+        self.recovery_point = offset;
+        self.producers.restart_at(offset);
+        self.latest_epoch = LeaderEpoch::NONE;
+        self.epochs_changed = true;
+        let mut view = self.shared.view();
+        view.log_start_offset = offset;
+        view.log_end_offset = offset;
+        view.epochs.clear();
+        view.tail.restart(0);
+        Ok(deleted)
+    }
+
+    fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<Vec<DeletedFiles>, StorageError> {
+        self.finish_active()?;
+        let segments = self.shared.view().segments.clone();
+        let kept = segments.partition_point(|segment| segment.base_offset <= offset);
+        let mut deleted = Vec::new();
+        for segment in &segments[kept..] {
+            self.forget_segment(segment);
+            deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
+        }
+        if let Some(last) = kept.checked_sub(1).and_then(|at| segments.get(at)) {
+            self.cut_segment(last, offset)?;
+        }
+        self.shared.view().epochs.truncate_from_end(offset);
+        self.write_epochs()?;
+        self.generation += 1;
+        self.reload(offset, now)?;
+        Ok(deleted)
+    }
+
+    fn cut_segment(&mut self, segment: &SegmentInfo, offset: Offset) -> Result<(), StorageError> {
+        let base = segment.base_offset;
+        let search = self.shared.search(*segment, Vec::new())?;
+        let position = match search.batch_reaching(offset)? {
+            Some(batch) => batch.position,
+            None => segment.size,
+        };
+        let index = self.shared.handle(base, FileKind::OffsetIndex)?;
+        let entries = offset_index::entries_below(&*index, segment.offset_entries, base, offset)?;
+        index.truncate(u64::from(entries) * offset_index::ENTRY_SIZE as u64)?;
+        let times = self.shared.handle(base, FileKind::TimeIndex)?;
+        let entries = time_index::entries_below(&*times, segment.time_entries, base, offset)?;
+        times.truncate(u64::from(entries) * time_index::ENTRY_SIZE as u64)?;
+        search.log.truncate(position)
+    }
+
+    /// Reads again what is on disk.
+    fn reload(&mut self, offset: Offset, now: Timestamp) -> Result<(), StorageError> {
+        let config = Arc::clone(&self.config);
+        let site = Site {
+            disk: &self.shared.disk,
+            directory: &self.shared.directory,
+            config: &config,
+        };
+        let input = RecoveryInput {
+            recovery_point: self.recovery_point,
+            log_start_offset: self.log_start_offset().min(offset),
+            clean_shutdown: true,
+            topic_id: self.topic_id,
+            random: self.random,
+        };
+        let recovered = recovery::recover(&site, &input, now)?;
+        self.shared.handles.clear();
+        let active = recovered.active.zip(recovered.segments.last());
+        self.active = active
+            .map(|(facts, info)| Active::opened(info, &facts, &config, &mut self.random, now));
+        self.producers = recovered.producers;
+        self.log_end_offset = recovered.log_end_offset;
+        self.recovery_point = self.recovery_point.min(recovered.log_end_offset);
+        let latest = recovered.epochs.latest();
+        self.latest_epoch = latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch);
+        let mut view = self.shared.view();
+        view.log_start_offset = recovered.log_start_offset;
+        view.log_end_offset = recovered.log_end_offset;
+        view.segments = recovered.segments;
+        view.epochs = recovered.epochs;
+        let size = view.segments.last().map_or(0, |last| last.size);
+        view.tail.restart(size);
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! What the one writer shows to all readers of a log.
+//!
+//! Written by `Log` after the bytes are in the file, read by `LogReader`; behind one short lock.
+//! Invariant: everything below the shown log end is in the files, and the segments are in order.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::Offset;
+use crate::storage::StorageError;
+use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::leader_epochs::LeaderEpochs;
+use crate::storage::offset_index::OffsetEntry;
+use crate::storage::segment::SegmentInfo;
+use crate::storage::segment::handles::Handles;
+use crate::storage::segment::names::FileKind;
+use crate::storage::segment::search::SegmentSearch;
+use crate::storage::time_index::TimeEntry;
+
+/// Batches at the end of the log whose places are known without any reading.
+const RECENT_BATCHES: usize = 64;
+
+/// What writer and readers of one log share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) directory: PathBuf,
+    pub(super) handles: Handles,
+    view: Mutex<View>,
+}
+
+impl Shared {
+    pub(super) fn new(disk: Arc<dyn Disk>, directory: PathBuf, view: View) -> Shared {
+        Shared {
+            disk,
+            directory,
+            handles: Handles::default(),
+            view: Mutex::new(view),
+        }
+    }
+
+    /// The view, for as long as the guard lives. Never across a read or a write of a file.
+    pub(super) fn view(&self) -> MutexGuard<'_, View> {
+        // All changes to the view are assignments that leave it right at every step.
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn handle(
+        &self,
+        segment: Offset,
+        kind: FileKind,
+    ) -> Result<Arc<dyn DiskFile>, StorageError> {
+        self.handles
+            .get(&*self.disk, &self.directory, segment, kind)
+    }
+
+    /// Opens what a search in a segment needs.
+    pub(super) fn search(
+        &self,
+        info: SegmentInfo,
+        pending: Vec<OffsetEntry>,
+    ) -> Result<SegmentSearch, StorageError> {
+        let log = self.handle(info.base_offset, FileKind::Log)?;
+        let index = match info.offset_entries {
+            0 => None,
+            _ => self.handle(info.base_offset, FileKind::OffsetIndex).ok(),
+        };
+        Ok(SegmentSearch {
+            info,
+            log,
+            index,
+            pending,
+        })
+    }
+}
+
+/// The log as readers see it.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) log_start_offset: Offset,
+    pub(super) log_end_offset: Offset,
+    /// In order of their base offsets; the last one is the active one. Empty before the first
+    /// append.
+    pub(super) segments: Vec<SegmentInfo>,
+    pub(super) tail: Tail,
+    pub(super) epochs: LeaderEpochs,
+}
+
+/// The end of the active segment, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    /// The newest batches, without a gap between them in the file.
+    pub(super) recent: VecDeque<RecentBatch>,
+    /// Index entries that are not written yet.
+    pub(super) pending_offsets: Vec<OffsetEntry>,
+    /// Time index entries that are not written yet.
+    pub(super) pending_times: Vec<TimeEntry>,
+    /// From this position on, bytes were written since the log was opened.
+    pub(super) written_from: u64,
+}
+
+/// Where a batch of the active segment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecentBatch {
+    pub(super) base_offset: Offset,
+    pub(super) next_offset: Offset,
+    pub(super) position: u64,
+    pub(super) end: u64,
+}
+
+impl Tail {
+    pub(super) fn push(&mut self, batch: RecentBatch) {
+        if self.recent.len() == RECENT_BATCHES {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(batch);
+    }
+
+    /// Forgets everything: the active segment is a new one, or was cut to `size` bytes.
+    pub(super) fn restart(&mut self, size: u64) {
+        *self = Tail {
+            written_from: size,
+            ..Tail::default()
+        };
+    }
+}
+
+impl View {
+    /// The segment that has `offset`, or the first one behind it.
+    pub(super) fn segment_at(&self, offset: Offset) -> Option<usize> {
+        if self.segments.is_empty() {
+            return None;
+        }
+        let above = self
+            .segments
+            .partition_point(|segment| segment.base_offset <= offset);
+        Some(above.saturating_sub(1))
+    }
+
+    /// Index entries of a segment that are not in its file yet.
+    pub(super) fn pending_of(&self, at: usize) -> Vec<OffsetEntry> {
+        if at + 1 == self.segments.len() {
+            self.tail.pending_offsets.clone()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+}

@@ -1,0 +1,242 @@
+//! Opening the log of a partition: from whatever a crash, a full disk or a Kafka left behind to
+//! segments that can be appended to.
+//!
+//! Called by `Log::open` only. Invariant of the result: every batch below the log end is whole, and
+//! those above the recovery point were read and their checksums are right. What is cut is said in
+//! the report.
+
+mod inventory;
+mod producers;
+mod segments;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
+
+use super::StorageError;
+use super::disk::{Disk, OpenMode};
+use super::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
+use super::log::LogConfig;
+use super::producer_state::ProducerStates;
+use super::segment::SegmentInfo;
+use super::segment::names::{FileKind, FileName};
+use super::segment::scan::HeaderScan;
+use super::time_index::TimeEntry;
+
+/// What is known about a log from outside of its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecoveryInput {
+    /// From `recovery-point-offset-checkpoint`; zero when there is no entry.
+    pub recovery_point: Offset,
+    /// From `log-start-offset-checkpoint`; zero when there is no entry.
+    pub log_start_offset: Offset,
+    /// Whether the directory was closed properly.
+    pub clean_shutdown: bool,
+    /// Written into `partition.metadata` when the directory is made.
+    pub topic_id: Option<TopicId>,
+    /// Any number: where the jitter of segment rolls comes from.
+    pub random: u64,
+}
+
+impl RecoveryInput {
+    /// A log that nothing is known about.
+    pub fn unknown() -> RecoveryInput {
+        RecoveryInput {
+            recovery_point: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            clean_shutdown: false,
+            topic_id: None,
+            random: 0,
+        }
+    }
+}
+
+/// What opening a log found and did, for the log of the broker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Segments there are.
+    pub segments: usize,
+    /// Segments whose batches were all read and checked.
+    pub segments_scanned: usize,
+    /// Bytes that were read and checked.
+    pub bytes_scanned: u64,
+    /// Bytes behind the last whole batch that were cut off.
+    pub bytes_cut: u64,
+    /// What was wrong there.
+    pub cut_because: Option<String>,
+    /// Segments whose indexes were made anew although nothing was to be recovered.
+    pub indexes_rebuilt: usize,
+    /// Files that could not be part of the log any more and were renamed, not deleted.
+    pub set_aside: Vec<PathBuf>,
+    /// Batches that were read to know the producers again.
+    pub batches_replayed: u64,
+}
+
+/// The active segment, as far as only its writer needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActiveFacts {
+    /// The max timestamp of the first batch, which time-based rolling counts from.
+    pub(crate) first_timestamp: Option<Timestamp>,
+    /// The last entry of the time index.
+    pub(crate) last_time_entry: Option<TimeEntry>,
+}
+
+/// What a log is made of after recovery.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<SegmentInfo>,
+    pub(crate) active: Option<ActiveFacts>,
+    pub(crate) log_start_offset: Offset,
+    pub(crate) log_end_offset: Offset,
+    pub(crate) recovery_point: Offset,
+    pub(crate) epochs: LeaderEpochs,
+    pub(crate) producers: ProducerStates,
+    pub(crate) report: RecoveryReport,
+}
+
+/// Where and with which settings recovery works.
+pub(crate) struct Site<'a> {
+    pub(crate) disk: &'a Arc<dyn Disk>,
+    pub(crate) directory: &'a Path,
+    pub(crate) config: &'a LogConfig,
+}
+
+impl Site<'_> {
+    pub(crate) fn path(&self, offset: Offset, kind: FileKind) -> PathBuf {
+        self.directory
+            .join(FileName::live(offset, kind).to_string())
+    }
+}
+
+/// Opens what is in a directory, or nothing if there is no directory yet.
+pub(crate) fn recover(
+    site: &Site<'_>,
+    input: &RecoveryInput,
+    now: Timestamp,
+) -> Result<Recovered, StorageError> {
+    let Some(inventory) = inventory::take(site)? else {
+        return Ok(nothing(site, input));
+    };
+    let mut report = RecoveryReport::default();
+    let (epochs, epochs_known) = load_epochs(site)?;
+    let mut loader = segments::Loader {
+        site,
+        input,
+        epochs,
+        report: &mut report,
+    };
+    let loaded = loader.load(&inventory)?;
+    let mut epochs = std::mem::take(&mut loader.epochs);
+    let mut recovered = assemble(site, input, loaded, &mut report)?;
+    if !epochs_known {
+        rebuild_epochs(site, &recovered.segments, &mut epochs)?;
+    }
+    epochs.truncate_from_end(recovered.log_end_offset);
+    epochs.truncate_from_start(recovered.log_start_offset);
+    recovered.epochs = epochs;
+    let mut range = producers::Range {
+        log_start_offset: recovered.log_start_offset,
+        log_end_offset: recovered.log_end_offset,
+        segments: &mut recovered.segments,
+    };
+    let (producers, replayed) = producers::load_producers(site, &mut range, now)?;
+    recovered.producers = producers;
+    report.batches_replayed = replayed;
+    report.segments = recovered.segments.len();
+    recovered.report = report;
+    Ok(recovered)
+}
+
+fn nothing(site: &Site<'_>, input: &RecoveryInput) -> Recovered {
+    let start = input.log_start_offset.max(Offset::ZERO);
+    let mut producers = ProducerStates::new(site.config.producer_id_expiration_ms);
+    producers.set_end_offset(start);
+    Recovered {
+        segments: Vec::new(),
+        active: None,
+        log_start_offset: start,
+        log_end_offset: start,
+        recovery_point: start,
+        epochs: LeaderEpochs::default(),
+        producers,
+        report: RecoveryReport::default(),
+    }
+}
+
+fn assemble(
+    site: &Site<'_>,
+    input: &RecoveryInput,
+    loaded: segments::Loaded,
+    report: &mut RecoveryReport,
+) -> Result<Recovered, StorageError> {
+    let mut recovered = nothing(site, input);
+    let Some(first) = loaded.segments.first() else {
+        return Ok(recovered);
+    };
+    let log_start_offset = input.log_start_offset.max(first.base_offset);
+    if loaded.log_end_offset < log_start_offset {
+        // What is left lies below what was deleted on demand: the log goes on where it starts.
+        for segment in &loaded.segments {
+            segments::set_aside(site, segment.base_offset, report)?;
+        }
+        return Ok(recovered);
+    }
+    recovered.log_start_offset = log_start_offset;
+    recovered.log_end_offset = loaded.log_end_offset;
+    // A clean close flushed everything; a scan only checked it, so it still has to be flushed.
+    recovered.recovery_point = match input.clean_shutdown {
+        true => loaded.log_end_offset,
+        false => input
+            .recovery_point
+            .clamp(log_start_offset, loaded.log_end_offset),
+    };
+    recovered.active = loaded.active;
+    recovered.segments = loaded.segments;
+    Ok(recovered)
+}
+
+/// Reads the checkpoint; the second value is whether it could be believed.
+fn load_epochs(site: &Site<'_>) -> Result<(LeaderEpochs, bool), StorageError> {
+    let path = site.directory.join(LEADER_EPOCH_CHECKPOINT);
+    if !site.disk.exists(&path)? {
+        return Ok((LeaderEpochs::default(), false));
+    }
+    match LeaderEpochs::read(&**site.disk, site.directory) {
+        Ok(epochs) => Ok((epochs, true)),
+        Err(StorageError::Corrupt { detail, .. }) => {
+            log::warn!("reading leader epochs from the batches: {detail}");
+            Ok((LeaderEpochs::default(), false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Without a checkpoint the batches themselves tell in which reign they were written.
+fn rebuild_epochs(
+    site: &Site<'_>,
+    segments: &[SegmentInfo],
+    epochs: &mut LeaderEpochs,
+) -> Result<(), StorageError> {
+    epochs.clear();
+    for segment in segments {
+        let path = site.path(segment.base_offset, FileKind::Log);
+        let file = site.disk.open(&path, OpenMode::Read)?;
+        let mut scan = HeaderScan::new(file, 0, segment.size);
+        while let Some(located) = scan.next()? {
+            note_epoch(
+                epochs,
+                located.header.partition_leader_epoch,
+                located.header.base_offset,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A batch says in which reign it was written; older reigns than known ones say nothing new.
+fn note_epoch(epochs: &mut LeaderEpochs, epoch: LeaderEpoch, offset: Offset) {
+    if epochs.latest().is_none_or(|latest| epoch > latest.epoch) {
+        epochs.assign(epoch, offset);
+    }
+}

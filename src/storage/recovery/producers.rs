@@ -1,0 +1,129 @@
+//! Knowing the producers again: the newest snapshot that can be read, and the batches behind it.
+//!
+//! The same walk makes the indexes of aborted transactions right for the segments it passes.
+
+use crate::model::{Offset, Timestamp};
+use crate::storage::StorageError;
+use crate::storage::disk::OpenMode;
+use crate::storage::log::producers::note_batch;
+use crate::storage::producer_state::{ProducerStates, delete_snapshots, load_newest_snapshot};
+use crate::storage::segment::SegmentInfo;
+use crate::storage::segment::names::FileKind;
+use crate::storage::segment::search::SegmentSearch;
+use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
+
+use super::Site;
+
+/// What a log has of which the producers are to be known.
+pub(super) struct Range<'a> {
+    pub(super) log_start_offset: Offset,
+    pub(super) log_end_offset: Offset,
+    pub(super) segments: &'a mut [SegmentInfo],
+}
+
+/// Rebuilds the state at the end of the log; also how many batches were read for it. Snapshots
+/// that lie beyond the end, or cannot be read, are removed.
+pub(super) fn load_producers(
+    site: &Site<'_>,
+    range: &mut Range<'_>,
+    now: Timestamp,
+) -> Result<(ProducerStates, u64), StorageError> {
+    let (start, end) = (range.log_start_offset, range.log_end_offset);
+    delete_snapshots(&**site.disk, site.directory, |offset| offset > end)?;
+    let mut states = load_newest_snapshot(
+        &**site.disk,
+        site.directory,
+        start,
+        end,
+        site.config.producer_id_expiration_ms,
+        now,
+    )?;
+    let replayed = replay(site, range, &mut states)?;
+    states.set_end_offset(end);
+    states.expire(now);
+    Ok((states, replayed))
+}
+
+/// Reads the batches from the state's end to the log's.
+fn replay(
+    site: &Site<'_>,
+    range: &mut Range<'_>,
+    states: &mut ProducerStates,
+) -> Result<u64, StorageError> {
+    let from = states.end_offset();
+    if from >= range.log_end_offset {
+        return Ok(0);
+    }
+    let mut replayed = 0;
+    for at in 0..range.segments.len() {
+        let next = range.segments.get(at + 1).map(|next| next.base_offset);
+        let segment = &mut range.segments[at];
+        if next.is_some_and(|next| next <= from) || segment.size == 0 {
+            continue;
+        }
+        replayed += replay_segment(site, segment, from, states)?;
+    }
+    Ok(replayed)
+}
+
+fn replay_segment(
+    site: &Site<'_>,
+    segment: &mut SegmentInfo,
+    from: Offset,
+    states: &mut ProducerStates,
+) -> Result<u64, StorageError> {
+    let open = |kind| {
+        let path = site.path(segment.base_offset, kind);
+        site.disk.open(&path, OpenMode::Read)
+    };
+    let search = SegmentSearch {
+        info: *segment,
+        log: open(FileKind::Log)?,
+        index: open(FileKind::OffsetIndex).ok(),
+        pending: Vec::new(),
+    };
+    let Some(first) = search.batch_reaching(from)? else {
+        return Ok(0);
+    };
+    let mut replayed = 0;
+    let mut aborted = Vec::new();
+    let mut scan = search.scan(first.position);
+    while let Some(located) = scan.next()? {
+        replayed += 1;
+        if let Some(completed) = note_batch(states, &located, &*search.log)?
+            && completed.aborted
+        {
+            let stable = states.last_stable_offset(&completed);
+            aborted.push(AbortedTransaction::new(&completed, stable));
+        }
+    }
+    if segment.has_aborted || !aborted.is_empty() {
+        write_aborted(site, segment, first.header.base_offset, &aborted)?;
+    }
+    Ok(replayed)
+}
+
+/// Replaces what the index says about markers from `from` on.
+fn write_aborted(
+    site: &Site<'_>,
+    segment: &mut SegmentInfo,
+    from: Offset,
+    aborted: &[AbortedTransaction],
+) -> Result<(), StorageError> {
+    let disk = &**site.disk;
+    let path = site.path(segment.base_offset, FileKind::TransactionIndex);
+    let mut index = match TransactionIndex::open(disk, path.clone(), segment.base_offset) {
+        Err(StorageError::Corrupt { detail, .. }) => {
+            log::warn!("making {} anew: {detail}", path.display());
+            disk.remove_file(&path)?;
+            TransactionIndex::empty(path)
+        }
+        other => other?,
+    };
+    index.truncate_to(from)?;
+    for entry in aborted {
+        index.append(disk, *entry)?;
+    }
+    segment.has_aborted = !index.entries().is_empty();
+    Ok(())
+}

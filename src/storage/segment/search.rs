@@ -1,0 +1,173 @@
+//! Finding batches in one segment: by offset, by position.
+//!
+//! The index gives a batch that is not too far; headers from there on give the exact one. An index
+//! that points at no batch is not believed: the search starts over at the beginning of the file.
+
+use std::sync::Arc;
+
+use crate::model::Offset;
+use crate::storage::StorageError;
+use crate::storage::disk::DiskFile;
+use crate::storage::offset_index::{self, OffsetEntry};
+
+use super::SegmentInfo;
+use super::scan::{HeaderScan, Located};
+
+/// A place between two batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Boundary {
+    /// In the segment's file.
+    pub(crate) position: u64,
+    /// What to read next from there.
+    pub(crate) next_offset: Offset,
+}
+
+/// A segment as a reader saw it at one moment.
+#[derive(Debug)]
+pub(crate) struct SegmentSearch {
+    /// What was known of it.
+    pub(crate) info: SegmentInfo,
+    /// Its batches.
+    pub(crate) log: Arc<dyn DiskFile>,
+    /// Its offset index, if that has entries.
+    pub(crate) index: Option<Arc<dyn DiskFile>>,
+    /// Index entries that are not written yet; only the active segment has some.
+    pub(crate) pending: Vec<OffsetEntry>,
+}
+
+impl SegmentSearch {
+    /// The first batch that ends at `offset` or later.
+    pub(crate) fn batch_reaching(&self, offset: Offset) -> Result<Option<Located>, StorageError> {
+        self.first_from(self.floor_by_offset(offset), |located| {
+            located.header.last_offset() >= offset
+        })
+    }
+
+    /// The last place between two batches at `limit` bytes or before, looking from the beginning of
+    /// the batch `from` on.
+    pub(crate) fn boundary_before(
+        &self,
+        from: Located,
+        limit: u64,
+    ) -> Result<Boundary, StorageError> {
+        let floor = self
+            .floor_by_position(limit)
+            .map_or(0, |entry| u64::from(entry.position))
+            .max(from.position);
+        let mut boundary = Boundary {
+            position: floor,
+            next_offset: from.header.base_offset,
+        };
+        let mut scan = self.scan(floor);
+        while let Some(located) = scan.next()? {
+            if located.end() > limit {
+                return Ok(Boundary {
+                    position: located.position,
+                    next_offset: located.header.base_offset,
+                });
+            }
+            boundary = Boundary {
+                position: located.end(),
+                next_offset: located.header.next_offset(),
+            };
+        }
+        Ok(boundary)
+    }
+
+    /// Headers from a position on.
+    pub(crate) fn scan(&self, position: u64) -> HeaderScan {
+        HeaderScan::new(Arc::clone(&self.log), position, self.info.size)
+    }
+
+    fn first_from(
+        &self,
+        floor: Option<OffsetEntry>,
+        mut wanted: impl FnMut(&Located) -> bool,
+    ) -> Result<Option<Located>, StorageError> {
+        if let Some(entry) = floor {
+            let mut scan = self.scan(entry.position.into());
+            match scan.next() {
+                Ok(Some(first)) if first.header.last_offset() == entry.offset => {
+                    return find(Some(first), scan, wanted);
+                }
+                Ok(_) | Err(StorageError::Corrupt { .. }) => self.distrust(&entry),
+                Err(error) => return Err(error),
+            }
+        }
+        find(None, self.scan(0), &mut wanted)
+    }
+
+    fn distrust(&self, entry: &OffsetEntry) {
+        log::warn!(
+            "the offset index of segment {} points at byte {} for offset {}, where no such batch is; reading without it",
+            self.info.base_offset,
+            entry.position,
+            entry.offset,
+        );
+    }
+
+    fn floor_by_offset(&self, offset: Offset) -> Option<OffsetEntry> {
+        let below = self.pending.partition_point(|entry| entry.offset <= offset);
+        if let Some(at) = below.checked_sub(1) {
+            return self.pending.get(at).copied();
+        }
+        self.in_file(|file| {
+            let SegmentInfo {
+                offset_entries,
+                base_offset,
+                ..
+            } = self.info;
+            offset_index::floor_by_offset(file, offset_entries, base_offset, offset)
+        })
+    }
+
+    fn floor_by_position(&self, limit: u64) -> Option<OffsetEntry> {
+        let below = self
+            .pending
+            .partition_point(|entry| u64::from(entry.position) <= limit);
+        if let Some(at) = below.checked_sub(1) {
+            return self.pending.get(at).copied();
+        }
+        self.in_file(|file| {
+            let SegmentInfo {
+                offset_entries,
+                base_offset,
+                ..
+            } = self.info;
+            offset_index::floor_by_position(file, offset_entries, base_offset, limit)
+        })
+    }
+
+    /// An index that cannot be read costs time, not the answer.
+    fn in_file(
+        &self,
+        search: impl FnOnce(&dyn DiskFile) -> Result<Option<OffsetEntry>, StorageError>,
+    ) -> Option<OffsetEntry> {
+        let file = self.index.as_deref()?;
+        match search(file) {
+            Ok(entry) => entry.filter(|entry| u64::from(entry.position) < self.info.size),
+            Err(error) => {
+                log::warn!("reading without an offset index: {error}");
+                None
+            }
+        }
+    }
+}
+
+fn find(
+    first: Option<Located>,
+    mut scan: HeaderScan,
+    mut wanted: impl FnMut(&Located) -> bool,
+) -> Result<Option<Located>, StorageError> {
+    let mut next = match first {
+        Some(first) => Some(first),
+        None => scan.next()?,
+    };
+    while let Some(located) = next {
+        if wanted(&located) {
+            return Ok(Some(located));
+        }
+        next = scan.next()?;
+    }
+    Ok(None)
+}
