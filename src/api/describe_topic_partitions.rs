@@ -47,7 +47,12 @@ pub(super) async fn handle(
     }
     let onwards: (Bound<&str>, Bound<&str>) = (Bound::Included(first), Bound::Unbounded);
     let names: Box<dyn Iterator<Item = &Arc<str>>> = if all {
-        Box::new(image.topic_ids.range::<str, _>(onwards).map(|(name, _)| name))
+        Box::new(
+            image
+                .topic_ids
+                .range::<str, _>(onwards)
+                .map(|(name, _)| name),
+        )
     } else {
         Box::new(named.range::<str, _>(onwards))
     };

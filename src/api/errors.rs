@@ -9,8 +9,8 @@ use crate::model::ErrorCode;
 use crate::protocol::messages::StrBytes;
 use crate::record::InvalidBatch;
 use crate::replication::{AppendRefusal, FetchRefusal, WriteOutcome};
-use crate::storage::StorageError;
 use crate::storage::producer_state::SequenceError;
+use crate::storage::{AppendError, ReadError, StorageError};
 
 /// An error as an answer carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,5 +162,25 @@ pub fn write_outcome_code(outcome: WriteOutcome) -> ErrorCode {
         WriteOutcome::TimedOut => ErrorCode::RequestTimedOut,
         WriteOutcome::LeaderChanged => ErrorCode::NotLeaderOrFollower,
         WriteOutcome::TooFewReplicas => ErrorCode::NotEnoughReplicasAfterAppend,
+    }
+}
+
+/// The code of a batch that the log would not take.
+pub fn append_code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Storage(error) => storage_code(error),
+        AppendError::Sequence(error) => sequence_code(error),
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::Damaged(_) => ErrorCode::CorruptMessage,
+        // Only followers append what comes with offsets; nobody outside hears of it.
+        AppendError::OutOfOrder { .. } => ErrorCode::UnknownServerError,
+    }
+}
+
+/// The code of an offset that cannot be read.
+pub fn read_code(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Storage(error) => storage_code(error),
     }
 }
