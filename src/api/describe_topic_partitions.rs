@@ -4,6 +4,7 @@
 //! replicas here, so their lists are always empty.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::cluster_view::ClusterView;
@@ -34,17 +35,27 @@ pub(super) async fn handle(
     let all = request.topics.is_empty();
     let first = start.as_ref().map_or("", |cursor| &*cursor.topic_name);
     // In order of name, each once: the cursor is a name.
-    let names: BTreeSet<Arc<str>> = if all {
-        image.topic_ids.keys().cloned().collect()
-    } else {
-        let named = request.topics.iter();
-        named.map(|topic| Arc::from(topic.name.as_str())).collect()
-    };
+    let named: BTreeSet<Arc<str>> = request
+        .topics
+        .iter()
+        .map(|topic| Arc::from(topic.name.as_str()))
+        .collect();
     if let Some(cursor) = &start
-        && (cursor.partition_index < 0 || (!all && !names.contains(first)))
+        && (cursor.partition_index < 0 || (!all && !named.contains(first)))
     {
-        return refuse(names.iter());
+        return refuse(named.iter());
     }
+    let onwards: (Bound<&str>, Bound<&str>) = (Bound::Included(first), Bound::Unbounded);
+    let names: Box<dyn Iterator<Item = &Arc<str>>> = if all {
+        Box::new(
+            image
+                .topic_ids
+                .range::<str, _>(onwards)
+                .map(|(name, _)| name),
+        )
+    } else {
+        Box::new(named.range::<str, _>(onwards))
+    };
     let limit = gateway.facts.partitions_per_answer_max();
     let mut page = Page {
         image: &image,
@@ -54,7 +65,7 @@ pub(super) async fn handle(
         remaining: request.response_partition_limit.min(limit).max(1),
         response: DescribeTopicPartitionsResponse::default(),
     };
-    for name in names.iter().filter(|name| &***name >= first) {
+    for name in names {
         if !page.add(name, all) {
             break;
         }

@@ -133,7 +133,6 @@ impl Desk {
                     .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                     .collect(),
             ),
-            ..ConfigTables::default()
         };
         let image = Arc::new(ArcSwap::from_pointee(Image::default()));
         let controller = Rc::new(FakeController {
