@@ -116,6 +116,14 @@ pub(crate) fn entries_below(
     })
 }
 
+/// The bytes of some entries.
+pub(crate) fn encode_entries(base_offset: Offset, entries: &[OffsetEntry]) -> Vec<u8> {
+    entries
+        .iter()
+        .flat_map(|entry| entry.encode(base_offset))
+        .collect()
+}
+
 /// Writes entries behind the first `entries` ones.
 pub(crate) fn write_entries(
     file: &dyn DiskFile,
@@ -123,10 +131,7 @@ pub(crate) fn write_entries(
     base_offset: Offset,
     new: &[OffsetEntry],
 ) -> Result<(), StorageError> {
-    let bytes: Vec<u8> = new
-        .iter()
-        .flat_map(|entry| entry.encode(base_offset))
-        .collect();
+    let bytes = encode_entries(base_offset, new);
     file.write_at(
         &[IoSlice::new(&bytes)],
         u64::from(entries) * ENTRY_SIZE as u64,

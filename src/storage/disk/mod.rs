@@ -1,8 +1,10 @@
 //! The only door to files: everything in this room reads and writes through [`Disk`].
 //!
-//! [`SystemDisk`] is the operating system, [`MemoryDisk`] its twin in memory. Every error names the file it is about and is already
+//! [`SystemDisk`] is the operating system, [`MemoryDisk`] its twin in memory,
+//! [`FaultyDisk`] makes any of them fail. Every error names the file it is about and is already
 //! sorted into the decisions of a caller ([`StorageError`]).
 
+mod faulty;
 mod memory;
 mod system;
 
@@ -12,6 +14,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use faulty::{Call, FaultyDisk};
 pub use memory::MemoryDisk;
 pub use system::SystemDisk;
 

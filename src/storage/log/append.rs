@@ -12,6 +12,7 @@ use crate::storage::StorageError;
 use crate::storage::disk::DiskFile;
 use crate::storage::offset_index::OffsetEntry;
 use crate::storage::producer_state::SequenceError;
+use crate::storage::segment::fits_relative;
 use crate::storage::segment::names::FileKind;
 
 use super::Log;
@@ -182,7 +183,15 @@ impl Log {
     ) -> Result<bool, StorageError> {
         match &self.active {
             Some(active) if !active.should_roll(header, &self.config, now) => Ok(false),
-            Some(_) => self.roll_to(header.base_offset, now),
+            Some(_) => {
+                // Segments follow each other without a gap, so that recovery can see a hole; only
+                // a follower of a compacted log can get an offset too far away for that.
+                let base_offset = match fits_relative(self.log_end_offset, header.last_offset()) {
+                    true => self.log_end_offset,
+                    false => header.base_offset,
+                };
+                self.roll_to(base_offset, now)
+            }
             None => {
                 self.make_first_segment(header.base_offset, now)?;
                 Ok(false)

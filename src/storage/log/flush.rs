@@ -124,18 +124,18 @@ impl Log {
         }
     }
 
-    /// The log files above the recovery point. Closed segments come with their indexes and the
+    /// The log files of all segments that were touched. Closed ones come with their indexes and the
     /// snapshot behind them, which nobody rebuilds once the recovery point has passed.
     fn files_to_flush(&mut self) -> Result<Vec<Arc<dyn DiskFile>>, StorageError> {
         let (segments, active) = {
             let view = self.shared.view();
-            let first = view.segment_at(self.recovery_point).unwrap_or(0);
-            let bases: Vec<Offset> = view.segments[first..]
-                .iter()
-                .map(|segment| segment.base_offset)
-                .collect();
-            (bases, view.segments.last().map(|last| last.base_offset))
+            let bases = view.segments.iter().map(|segment| segment.base_offset);
+            let touched: Vec<Offset> = bases.filter(|base| *base >= self.dirty_from).collect();
+            let active = touched.last().copied();
+            (touched, active)
         };
+        // The active one may be touched again at any time.
+        self.dirty_from = active.unwrap_or(self.dirty_from);
         let mut files = std::mem::take(&mut self.unflushed_files);
         for base in segments {
             files.push(self.shared.handle(base, FileKind::Log)?);

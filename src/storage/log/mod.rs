@@ -38,8 +38,16 @@ use super::StorageError;
 use super::disk::{Disk, DiskFile};
 use super::producer_state::ProducerStates;
 use super::recovery::{self, RecoveryInput, RecoveryReport, Site};
+use super::segment::SegmentInfo;
 use active::Active;
 use view::{Shared, Tail, View};
+
+/// The base of the segment that has `offset`, or the first one behind it.
+fn floor_segment(segments: &[SegmentInfo], offset: Offset) -> Offset {
+    let above = segments.partition_point(|segment| segment.base_offset <= offset);
+    let floor = segments.get(above.saturating_sub(1));
+    floor.map_or(Offset::ZERO, |segment| segment.base_offset)
+}
 
 /// One partition's log.
 #[derive(Debug)]
@@ -62,6 +70,9 @@ pub struct Log {
     bytes_appended: u64,
     bytes_flushed: u64,
     unflushed_since: Option<Timestamp>,
+    /// The first segment of which something may not be on the device: batches, the cut of a torn
+    /// tail, or indexes that were completed when it was closed.
+    dirty_from: Offset,
     /// Whether names were made in the directory since it was last flushed.
     names_changed: bool,
     /// Small files that were written without waiting for the device.
@@ -92,6 +103,7 @@ impl Log {
             active.map(|(facts, info)| Active::opened(info, &facts, &config, &mut random, now));
         let mut tail = Tail::default();
         tail.restart(active.as_ref().map_or(0, |active| active.size));
+        let dirty_from = floor_segment(&recovered.segments, recovered.recovery_point);
         let view = View {
             log_start_offset: recovered.log_start_offset,
             log_end_offset: recovered.log_end_offset,
@@ -117,6 +129,7 @@ impl Log {
             bytes_appended: 0,
             bytes_flushed: 0,
             unflushed_since: None,
+            dirty_from,
             // An earlier life may have made names it never flushed.
             names_changed: !input.clean_shutdown,
             unflushed_files: Vec::new(),

@@ -9,9 +9,9 @@ use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::FileKind;
 use crate::storage::{offset_index, time_index};
 
-use super::Log;
 use super::active::Active;
 use super::retention::{DeletedFiles, DeletionReason};
+use super::{Log, floor_segment};
 
 impl Log {
     /// Cuts everything at or above `offset` off, with the whole batch that contains it. What the
@@ -55,6 +55,7 @@ impl Log {
         self.active = None;
         self.log_end_offset = offset;
         self.recovery_point = offset;
+        self.dirty_from = Offset::ZERO;
         self.producers.restart_at(offset);
         self.latest_epoch = LeaderEpoch::NONE;
         self.epochs_changed = true;
@@ -126,6 +127,7 @@ impl Log {
         self.recovery_point = self.recovery_point.min(recovered.log_end_offset);
         let latest = recovered.epochs.latest();
         self.latest_epoch = latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch);
+        self.dirty_from = floor_segment(&recovered.segments, self.recovery_point);
         let mut view = self.shared.view();
         view.log_start_offset = recovered.log_start_offset;
         view.log_end_offset = recovered.log_end_offset;

@@ -5,6 +5,7 @@
 //! those above the recovery point were read and their checksums are right. What is cut is said in
 //! the report.
 
+mod index_builder;
 mod inventory;
 mod producers;
 mod segments;

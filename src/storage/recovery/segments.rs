@@ -5,13 +5,14 @@ use crate::model::{Offset, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::disk::OpenMode;
 use crate::storage::leader_epochs::LeaderEpochs;
-use crate::storage::offset_index::{self, OffsetEntry};
+use crate::storage::offset_index;
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
-use crate::storage::segment::scan::{BatchScan, Located, Torn};
+use crate::storage::segment::scan::{BatchScan, HeaderScan, Torn};
 use crate::storage::segment::search::SegmentSearch;
-use crate::storage::time_index::{self, TimeEntry};
+use crate::storage::time_index;
 
+use super::index_builder::{IndexBuilder, later, no_timestamp};
 use super::inventory::{Found, Inventory};
 use super::{ActiveFacts, RecoveryInput, RecoveryReport, Site, note_epoch};
 
@@ -32,6 +33,17 @@ pub(super) struct Loaded {
     pub(super) segments: Vec<SegmentInfo>,
     pub(super) active: Option<ActiveFacts>,
     pub(super) log_end_offset: Offset,
+    /// Which segment the two above are about.
+    looked_into: Option<Offset>,
+}
+
+impl Loaded {
+    fn push(&mut self, looked: Looked) {
+        self.log_end_offset = looked.next_offset;
+        self.active = Some(looked.active);
+        self.looked_into = Some(looked.info.base_offset);
+        self.segments.push(looked.info);
+    }
 }
 
 /// A segment that was looked into.
@@ -48,20 +60,23 @@ impl Loader<'_> {
         let mut rest = inventory.iter().peekable();
         while let Some((base_offset, found)) = rest.next() {
             let next = rest.peek().map(|(next, _)| **next);
-            if self.is_settled(found, next) {
-                loaded.segments.push(listed(*base_offset, found));
+            if self.is_settled(next) {
+                let info = match has_indexes(found) {
+                    true => listed(*base_offset, found),
+                    false => self.index_again(*base_offset, found)?,
+                };
+                loaded.segments.push(info);
                 continue;
             }
-            let looked = self.look_into(*base_offset, found, next.is_none())?;
-            let lost = looked.torn.is_some();
-            if !self.belongs(&looked) {
-                set_aside(self.site, *base_offset, self.report)?;
+            let looked = self.look_into(*base_offset, found)?;
+            let end = looked.next_offset;
+            let torn = looked.torn.is_some();
+            if self.belongs(&looked) {
+                loaded.push(looked);
             } else {
-                loaded.log_end_offset = looked.next_offset;
-                loaded.active = Some(looked.active);
-                loaded.segments.push(looked.info);
+                set_aside(self.site, *base_offset, self.report)?;
             }
-            if lost && next.is_some() {
+            if next.is_some_and(|next| torn || self.is_hole(end, next)) {
                 // Behind a hole nothing can be part of the log, but it need not be destroyed.
                 for (base_offset, _) in rest {
                     set_aside(self.site, *base_offset, self.report)?;
@@ -83,48 +98,72 @@ impl Loader<'_> {
         let Some(last) = loaded.segments.last().map(|last| last.base_offset) else {
             return Ok(());
         };
-        if loaded.active.is_some() && loaded.log_end_offset >= last {
+        if loaded.looked_into == Some(last) {
             return Ok(());
         }
-        let Some(found) = inventory.get(&last) else {
-            return Ok(());
-        };
-        let looked = self.look_into(last, found, true)?;
-        loaded.segments.pop();
-        loaded.segments.push(looked.info);
-        loaded.active = Some(looked.active);
-        loaded.log_end_offset = looked.next_offset;
+        if let Some(found) = inventory.get(&last) {
+            let looked = self.look_into(last, found)?;
+            loaded.segments.pop();
+            loaded.push(looked);
+        }
         Ok(())
     }
 
-    /// Whether a segment can be believed from its names and lengths.
-    fn is_settled(&self, found: &Found, next: Option<Offset>) -> bool {
-        let Some(next) = next else {
-            return false;
-        };
-        let below = self.input.clean_shutdown || next <= self.input.recovery_point;
-        below && has_indexes(found)
+    /// Whether batches are missing between the end of one segment and the next. Only where nothing
+    /// was flushed yet can batches have been lost, and only compaction leaves gaps on purpose.
+    fn is_hole(&self, end: Offset, next: Offset) -> bool {
+        end < next && next > self.input.recovery_point && !self.site.config.compacts
     }
 
-    fn look_into(
+    /// Whether a segment, if another follows, can be believed from its name and length.
+    fn is_settled(&self, next: Option<Offset>) -> bool {
+        next.is_some_and(|next| self.input.clean_shutdown || next <= self.input.recovery_point)
+    }
+
+    fn look_into(&mut self, base_offset: Offset, found: &Found) -> Result<Looked, StorageError> {
+        if self.input.clean_shutdown {
+            if has_indexes(found)
+                && let Some(looked) = self.read_end(base_offset, found)?
+            {
+                return Ok(looked);
+            }
+            self.note_rebuilt(base_offset);
+        }
+        self.scan(base_offset, found)
+    }
+
+    fn note_rebuilt(&mut self, base_offset: Offset) {
+        log::warn!("the indexes of segment {base_offset} are missing or damaged; making them anew");
+        self.report.indexes_rebuilt += 1;
+    }
+
+    /// Makes the indexes of a segment that was flushed long ago anew, cutting nothing: what is
+    /// wrong in there is found by whoever reads it.
+    fn index_again(
         &mut self,
         base_offset: Offset,
         found: &Found,
-        is_last: bool,
-    ) -> Result<Looked, StorageError> {
-        let unclean = !self.input.clean_shutdown;
-        if is_last && !unclean && has_indexes(found) {
-            if let Some(looked) = self.read_end(base_offset, found)? {
-                return Ok(looked);
+    ) -> Result<SegmentInfo, StorageError> {
+        self.note_rebuilt(base_offset);
+        let log = self.open(base_offset, FileKind::Log)?;
+        let mut scan = HeaderScan::new(log, 0, found.length);
+        let mut indexes = IndexBuilder::new(self.site.config, base_offset);
+        loop {
+            match scan.next() {
+                Ok(Some(located)) => indexes.add(&located),
+                Ok(None) => break,
+                Err(StorageError::Corrupt { detail, .. }) => {
+                    log::warn!("segment {base_offset} is damaged: {detail}");
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
-        if !unclean {
-            log::warn!(
-                "the indexes of segment {base_offset} are missing or damaged; making them anew"
-            );
-            self.report.indexes_rebuilt += 1;
-        }
-        self.scan(base_offset, found)
+        indexes.finish();
+        let mut info = listed(base_offset, found);
+        (info.offset_entries, info.time_entries) = indexes.write(self.site, true)?;
+        info.max_timestamp = Some(indexes.max);
+        Ok(info)
     }
 
     /// After a clean close, the end of the last segment is found from its indexes; none when they
@@ -229,9 +268,11 @@ impl Loader<'_> {
             self.report.bytes_cut += found.length - size;
             self.report.cut_because = Some(torn.to_string());
         }
-        let last_time_entry = indexes.finish();
+        let mut last_time_entry = indexes.finish();
         if keeps {
-            self.write_indexes(&mut info, &indexes)?;
+            let sync = self.input.clean_shutdown;
+            (info.offset_entries, info.time_entries) = indexes.write(self.site, sync)?;
+            last_time_entry = indexes.time_entry_before(info.time_entries);
         }
         Ok(Looked {
             info,
@@ -251,28 +292,6 @@ impl Loader<'_> {
             looked.torn,
             Some(Torn::NoBatch(_) | Torn::Checksum(_) | Torn::Offsets(..))
         ) || looked.info.size > 0
-    }
-
-    fn write_indexes(
-        &self,
-        info: &mut SegmentInfo,
-        built: &IndexBuilder,
-    ) -> Result<(), StorageError> {
-        let base = info.base_offset;
-        let path = self.site.path(base, FileKind::OffsetIndex);
-        let file = self.site.disk.open(&path, OpenMode::Truncate)?;
-        offset_index::write_entries(&*file, 0, base, &built.offsets)?;
-        let path = self.site.path(base, FileKind::TimeIndex);
-        let file = self.site.disk.open(&path, OpenMode::Truncate)?;
-        time_index::write_entries(&*file, 0, base, &built.times)?;
-        if self.input.clean_shutdown {
-            // It lies below the recovery point, so no later flush and no later scan will see to it.
-            file.sync_data()?;
-            self.open(base, FileKind::OffsetIndex)?.sync_data()?;
-        }
-        info.offset_entries = u32::try_from(built.offsets.len()).unwrap_or(u32::MAX);
-        info.time_entries = u32::try_from(built.times.len()).unwrap_or(u32::MAX);
-        Ok(())
     }
 
     fn open(
@@ -307,86 +326,6 @@ fn listed(base_offset: Offset, found: &Found) -> SegmentInfo {
         max_timestamp: None,
         modified: found.modified,
         has_aborted: found.has_aborted,
-    }
-}
-
-fn no_timestamp(base_offset: Offset) -> TimeEntry {
-    TimeEntry {
-        timestamp: Timestamp::NONE,
-        offset: base_offset,
-    }
-}
-
-fn later(max: TimeEntry, located: &Located) -> TimeEntry {
-    if located.header.max_timestamp <= max.timestamp {
-        return max;
-    }
-    TimeEntry {
-        timestamp: located.header.max_timestamp,
-        offset: located.header.last_offset(),
-    }
-}
-
-/// Makes both indexes of a segment as appending it would have.
-struct IndexBuilder {
-    interval: u64,
-    offsets_max: usize,
-    times_max: usize,
-    indexed: u64,
-    max: TimeEntry,
-    offsets: Vec<OffsetEntry>,
-    times: Vec<TimeEntry>,
-}
-
-impl IndexBuilder {
-    fn new(config: &crate::storage::log::LogConfig, base_offset: Offset) -> IndexBuilder {
-        let bytes_max = config.index_bytes_max as usize;
-        IndexBuilder {
-            interval: config.index_interval_bytes,
-            offsets_max: bytes_max / offset_index::ENTRY_SIZE,
-            // One is kept for the entry that closes the segment.
-            times_max: (bytes_max / time_index::ENTRY_SIZE).saturating_sub(1),
-            indexed: 0,
-            max: no_timestamp(base_offset),
-            offsets: Vec::new(),
-            times: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, located: &Located) {
-        self.max = later(self.max, located);
-        let Ok(position) = u32::try_from(located.position) else {
-            return;
-        };
-        if located.position - self.indexed <= self.interval
-            || self.offsets.len() >= self.offsets_max
-        {
-            return;
-        }
-        self.indexed = located.position;
-        self.offsets.push(OffsetEntry {
-            offset: located.header.last_offset(),
-            position,
-        });
-        if self.times.len() < self.times_max {
-            self.push_time();
-        }
-    }
-
-    fn push_time(&mut self) {
-        let last = self
-            .times
-            .last()
-            .map_or(Timestamp::NONE, |last| last.timestamp);
-        if self.max.timestamp > last {
-            self.times.push(self.max);
-        }
-    }
-
-    /// Closes the time index with the largest timestamp of all.
-    fn finish(&mut self) -> Option<TimeEntry> {
-        self.push_time();
-        self.times.last().copied()
     }
 }
 
