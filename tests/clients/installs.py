@@ -118,6 +118,11 @@ def kafkajs():
                                                       "KAFKAJS_NO_PARTITIONER_WARNING": "1"}
 
 
+def ask():
+    return [sys.executable, str(SUITES_DIR / "ask.py")], {"PYTHONPATH": str(SUITES_DIR), "ASK_CLASSES": java_classes("ask"),
+                                                          "LOG4J": str(CACHE / f"kafka-{kafka.VERSION}" / "log4j2-ERROR.xml")}
+
+
 def durability():
     jars = jars_of_kafka()
     command, environment = script("durability")()
@@ -133,5 +138,6 @@ SUITES = {
     "kafkajs": kafkajs,
     "kafka-python": script("kafka_python_suite"),
     "aiokafka": script("aiokafka_suite"),
+    "ask": ask,
     "durability": durability,
 }

@@ -84,7 +84,7 @@ def installed():
         (home / "pom.xml").write_text(POM.format(v=VERSION))
         subprocess.run(
             ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars}"],
-            cwd=home, check=True, stdout=subprocess.DEVNULL)
+            cwd=home, check=True, capture_output=True)
         for level in ("INFO", "ERROR"):
             (home / f"log4j2-{level}.xml").write_text(LOG4J.format(level=level))
         (home / "complete").touch()

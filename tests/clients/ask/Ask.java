@@ -16,10 +16,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Collection;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.compress.Compression;
@@ -56,6 +58,10 @@ public final class Ask {
     private static final ObjectMapper JSON = new ObjectMapper();
     /** One line per answer, for programs that read it. */
     private static final boolean ONE_LINE = System.getenv("ASK_ONE_LINE") != null;
+    /** How long to wait after a change to the cluster's metadata. */
+    private static final long SETTLE_MS = Long.parseLong(System.getenv().getOrDefault("ASK_SETTLE_MS", "0"));
+    private static final Set<ApiKeys> CHANGING = EnumSet.of(ApiKeys.CREATE_TOPICS, ApiKeys.DELETE_TOPICS,
+        ApiKeys.CREATE_PARTITIONS, ApiKeys.ALTER_CONFIGS, ApiKeys.INCREMENTAL_ALTER_CONFIGS);
     private static boolean configsSeen;
     private final String host;
     private final int port;
@@ -63,6 +69,7 @@ public final class Ask {
     private Socket socket;
     private int correlation;
     private JsonNode last;
+    private String said;
 
     private Ask(String bootstrap) {
         int colon = bootstrap.lastIndexOf(':');
@@ -89,7 +96,7 @@ public final class Ask {
             socket.close();
         }
         socket = new Socket(host, port);
-        socket.setSoTimeout(20000);
+        socket.setSoTimeout(5000);
         socket.setTcpNoDelay(true);
     }
 
@@ -118,7 +125,7 @@ public final class Ask {
                 });
             }
             default -> {
-                if (!ONE_LINE) System.out.println("> " + (line.length() > 2000 ? line.substring(0, 2000) + "..." : line));
+                System.out.println("> " + (line.length() > 2000 ? line.substring(0, 2000) + "..." : line));
                 request(words[0], Short.parseShort(words[1]), words.length > 2 ? words[2] : "{}");
             }
         }
@@ -136,7 +143,10 @@ public final class Ask {
             DataInputStream in = new DataInputStream(socket.getInputStream());
             byte[] answer = new byte[in.readInt()];
             in.readFully(answer);
-            System.out.println(decoder.decode(ByteBuffer.wrap(answer)));
+            String text = decoder.decode(ByteBuffer.wrap(answer));
+            if (text != null) {
+                System.out.println(text);
+            }
         } catch (SocketTimeoutException e) {
             System.out.println("(no answer)");
             connect();
@@ -170,7 +180,26 @@ public final class Ask {
             System.out.println("(acks=0)");
             return;
         }
-        show(frame, buffer -> decode(key, version, buffer));
+        for (int attempt = 0; attempt < 50; attempt++) {
+            frame.rewind();
+            said = null;
+            show(frame, buffer -> {
+                said = decode(key, version, buffer);
+                return null;
+            });
+            // While a coordinator loads there is no answer to compare.
+            if (said == null || last.path("errorCode").asInt() != Errors.COORDINATOR_LOAD_IN_PROGRESS.code()) {
+                break;
+            }
+            Thread.sleep(100);
+        }
+        if (said != null) {
+            System.out.println(said);
+        }
+        // Apache Kafka's broker learns of changes a moment after the controller has answered for them.
+        if (SETTLE_MS > 0 && CHANGING.contains(key)) {
+            Thread.sleep(SETTLE_MS);
+        }
     }
 
     private String decode(ApiKeys key, short version, ByteBuffer buffer) throws Exception {

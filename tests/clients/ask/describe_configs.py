@@ -1,6 +1,6 @@
 """Turns DescribeConfigs answers into tables. Arguments: the file with one JSON answer per line, the directory to write to."""
 import json, sys
-lines=[json.loads(l) for l in open(sys.argv[1])]; out=sys.argv[2]
+lines=[json.loads(l) for l in open(sys.argv[1]) if l.startswith('{')]; out=sys.argv[2]
 TYPES=['UNKNOWN','BOOLEAN','STRING','INT','SHORT','LONG','DOUBLE','LIST','CLASS','PASSWORD']
 SRC=['UNKNOWN','TOPIC_CONFIG','DYNAMIC_BROKER_CONFIG','DYNAMIC_DEFAULT_BROKER_CONFIG','STATIC_BROKER_CONFIG','DEFAULT_CONFIG','DYNAMIC_BROKER_LOGGER_CONFIG','CLIENT_METRICS_CONFIG','GROUP_CONFIG']
 def src(i): return SRC[i] if 0<=i<len(SRC) else str(i)
