@@ -235,7 +235,9 @@ impl PartitionRouter {
         }
         let mut parts: Vec<Vec<(PartitionKey, M)>> = (0..count).map(|_| Vec::new()).collect();
         for (key, question) in questions {
-            parts[Share::owner(&key, count)].push((key, question));
+            if let Some(part) = parts.get_mut(Share::owner(&key, count)) {
+                part.push((key, question));
+            }
         }
         for (host, part) in self.hosts.iter().zip(parts) {
             if !part.is_empty() {

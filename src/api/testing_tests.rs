@@ -10,19 +10,23 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::data_path::{DataLimits, DataPath};
 use super::dispatch::dispatch;
+use super::fetch_session::FetchSessions;
 use super::gateway::{
     AskController, AskLogDirs, AskQuorum, BrokerFacts, ControllerUnavailable, Gateway,
     LogDirReport, LogLevel, Loggers, QuorumStatus,
 };
 use super::peer::Connection;
+use crate::actors::clock::Clock;
+use crate::actors::partition_host::PartitionRouter;
 use crate::config::keys;
 use crate::message;
 use crate::metadata::controller::{
     BrokerRegistration, Controller, ControllerConfig, Reply, Request,
 };
-use crate::metadata::{ConfigTables, Endpoint, Image};
-use crate::model::{BrokerId, Uuid};
+use crate::metadata::{ConfigTables, Endpoint, Image, TopicSettings};
+use crate::model::{BrokerId, Timestamp, Uuid};
 use crate::net::{self, LocalBoxFuture};
 use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::protocol::messages::{Answer, CreateTopicsRequest, CreateTopicsResponse};
@@ -106,6 +110,26 @@ impl Loggers for FakeNode {
     }
 }
 
+/// A data path on which nobody lives: every partition is offline.
+fn no_partitions() -> DataPath {
+    let limits = DataLimits {
+        decompressed_bytes_max: 1 << 20,
+        sendfile_bytes_min: 1 << 18,
+        fetch_bytes_max: 1 << 20,
+        patience: Duration::from_secs(1),
+    };
+    DataPath::new(
+        PartitionRouter::new(Vec::new()),
+        Clock::simulated(Timestamp(0)),
+        limits,
+        Arc::new(|image, topic| {
+            TopicSettings::resolve(image, &ConfigTables::default(), BrokerId(1), topic)
+        }),
+        FetchSessions::new(10, 100),
+        Box::new(|| 1),
+    )
+}
+
 /// A broker of id 1 with the listeners PLAINTEXT and INSIDE.
 pub(super) struct Desk {
     pub(super) gateway: Rc<Gateway>,
@@ -159,6 +183,7 @@ impl Desk {
             quorum: Rc::clone(&node) as Rc<dyn AskQuorum>,
             log_dirs: Rc::clone(&node) as Rc<dyn AskLogDirs>,
             loggers: Rc::clone(&node) as Rc<dyn Loggers>,
+            data: Rc::new(no_partitions()),
         });
         let desk = Desk {
             gateway,
