@@ -1,3 +1,4 @@
 //! The one integration-test binary: the house's own rules, and the rooms together.
 
+mod codec_differential;
 mod house;

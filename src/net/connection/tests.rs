@@ -514,3 +514,12 @@ fn files_and_bytes_arrive_in_order_over_a_real_socket() {
         }
     });
 }
+
+#[test]
+fn a_connection_at_rest_takes_less_than_a_kibibyte() {
+    let (_client, server) = tokio::io::duplex(1);
+    let context = context(ConnectionLimits::default());
+    let serving = serve(Transport::Pipe(server), Script::default(), context);
+    let size = size_of_val(&serving);
+    assert!(size <= 1024, "{size} bytes");
+}
