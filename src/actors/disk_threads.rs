@@ -71,6 +71,14 @@ impl DiskThreads {
     }
 }
 
+impl DiskThreads {
+    /// Runs a job nobody waits for, when there is room for it in the queue.
+    pub fn run_unwatched(&self, job: impl FnOnce() + Send + 'static) {
+        // Such jobs only tidy up; what is not done now is done after the next start.
+        let _ = self.jobs.try_send(Box::new(job));
+    }
+}
+
 impl std::fmt::Debug for DiskThreads {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

@@ -40,6 +40,13 @@ impl FetchWaiter {
         FetchBell(Arc::clone(&self.0))
     }
 
+    /// Corrects the count of bytes missing, of which `expected` was the first guess, once it is
+    /// known how many there are already.
+    pub fn expect(&self, missing: usize, expected: usize) {
+        let there = i64::try_from(expected.saturating_sub(missing)).unwrap_or(EVERYTHING);
+        ring(&self.0, there);
+    }
+
     /// Waits until enough came. Returns at once when it has already.
     pub async fn woken(&self) {
         self.0.woken.notified().await;
@@ -55,11 +62,10 @@ impl Drop for FetchWaiter {
 impl FetchBell {
     /// Bytes became readable in one of the partitions.
     pub fn add_bytes(&self, bytes: usize) {
-        let bytes = i64::try_from(bytes).unwrap_or(EVERYTHING).min(EVERYTHING);
-        let before = self.0.bytes_missing.fetch_sub(bytes, Ordering::AcqRel);
-        if before > 0 && before <= bytes {
-            self.0.woken.notify_one();
-        }
+        ring(
+            &self.0,
+            i64::try_from(bytes).unwrap_or(EVERYTHING).min(EVERYTHING),
+        );
     }
 
     /// Something else happened that the fetch must see: a new leader, a deleted topic.
@@ -70,6 +76,13 @@ impl FetchBell {
     /// Whether nobody waits on this any more, so that a partition may forget it.
     pub fn is_over(&self) -> bool {
         self.0.bytes_missing.load(Ordering::Acquire) <= 0
+    }
+}
+
+fn ring(inner: &Inner, bytes: i64) {
+    let before = inner.bytes_missing.fetch_sub(bytes, Ordering::AcqRel);
+    if before > 0 && before <= bytes {
+        inner.woken.notify_one();
     }
 }
 

@@ -4,9 +4,21 @@
 //! its own log; nobody asks upstairs. Architecture invariant: a shell decides nothing.
 
 pub mod clock;
+pub mod connection;
+pub mod controller;
 pub mod disk_threads;
 pub mod fetch_waiter;
 pub mod gather;
+pub mod log;
+pub mod log_dir;
+pub mod log_dir_opening;
+pub mod metadata;
 pub mod observe;
+pub mod partition;
+pub mod partition_host;
+pub mod partition_messages;
+pub mod partition_opening;
 pub mod placement;
+pub mod quorum;
 pub mod quorum_messages;
+pub mod settings;

@@ -33,6 +33,14 @@ pub enum ConfigSource {
     Group,
 }
 
+impl ConfigTables {
+    /// The broker key of this name.
+    pub fn broker_key(&self, name: &str) -> Option<&'static ConfigKey> {
+        let dynamic_only = || self.broker_dynamic_only.get(name);
+        self.broker.get(name).or_else(dynamic_only)
+    }
+}
+
 impl ConfigSource {
     /// The number DescribeConfigs and CreateTopics carry.
     pub const fn wire(self) -> i8 {
@@ -55,6 +63,8 @@ pub struct ConfigTables {
     pub topic: Arc<ConfigTable>,
     /// The keys of brokers.
     pub broker: Arc<ConfigTable>,
+    /// Keys of brokers that only change at run time, and are described only when set.
+    pub broker_dynamic_only: Arc<ConfigTable>,
     /// The keys of groups.
     pub group: Arc<ConfigTable>,
     /// The keys of client-metrics subscriptions.
@@ -230,3 +240,7 @@ fn in_units(value: &str, units: i64) -> String {
         _ => value.to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "config_layers_tests.rs"]
+mod tests;

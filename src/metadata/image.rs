@@ -54,6 +54,26 @@ impl TopicImage {
             .ok()
             .and_then(|index| self.partitions.get(index))
     }
+
+    fn to_records(&self) -> impl Iterator<Item = MetadataRecord> {
+        let topic = MetadataRecord::Topic {
+            name: self.name.to_string(),
+            id: self.id,
+        };
+        let partitions = self.partitions.iter().zip(0..);
+        std::iter::once(topic).chain(partitions.map(|(partition, index)| {
+            MetadataRecord::Partition {
+                topic_id: self.id,
+                partition: index,
+                replicas: partition.replicas.to_vec(),
+                directories: partition.directories.to_vec(),
+                isr: partition.isr.to_vec(),
+                leader: partition.leader,
+                leader_epoch: partition.leader_epoch.0,
+                partition_epoch: partition.partition_epoch,
+            }
+        }))
+    }
 }
 
 /// One broker.
@@ -81,6 +101,22 @@ impl BrokerImage {
         self.endpoints
             .iter()
             .find(|endpoint| endpoint.listener == listener)
+    }
+
+    fn to_records(&self) -> impl Iterator<Item = MetadataRecord> {
+        let registration = MetadataRecord::RegisterBroker {
+            id: self.id,
+            incarnation: self.incarnation,
+            broker_epoch: self.broker_epoch,
+            endpoints: self.endpoints.clone(),
+            rack: self.rack.clone(),
+            directories: self.directories.clone(),
+        };
+        let fence = MetadataRecord::FenceBroker {
+            id: self.id,
+            fenced: true,
+        };
+        std::iter::once(registration).chain(self.fenced.then_some(fence))
     }
 }
 
@@ -128,6 +164,46 @@ impl Image {
     /// Brokers that are not fenced, in order of id.
     pub fn alive_brokers(&self) -> impl Iterator<Item = &Arc<BrokerImage>> {
         self.brokers.values().filter(|broker| !broker.fenced)
+    }
+
+    /// Records that add up to this image again, for a snapshot: in order of name, so that equal
+    /// images give equal snapshots.
+    pub fn to_records(&self) -> Vec<MetadataRecord> {
+        let mut records = Vec::new();
+        for (name, level) in &self.features {
+            records.push(MetadataRecord::FeatureLevel {
+                name: name.clone(),
+                level: *level,
+            });
+        }
+        records.push(MetadataRecord::ProducerIds {
+            next: self.next_producer_id,
+        });
+        for broker in self.brokers.values() {
+            records.extend(broker.to_records());
+        }
+        for id in self.topic_ids.values() {
+            if let Some(topic) = self.topics.get(id) {
+                records.extend(topic.to_records());
+            }
+        }
+        for (resource, values) in &self.configs {
+            records.extend(values.iter().map(|(key, value)| MetadataRecord::Config {
+                resource: resource.clone(),
+                key: key.clone(),
+                value: Some(value.clone()),
+            }));
+        }
+        records
+    }
+
+    /// The image these records add up to.
+    pub fn of_records<'a>(records: impl IntoIterator<Item = &'a MetadataRecord>) -> Image {
+        let mut image = Image::default();
+        for record in records {
+            image.replay(record);
+        }
+        image
     }
 
     /// Applies one record. Records about things that do not exist change nothing: the controller
@@ -210,15 +286,17 @@ impl Image {
         else {
             return;
         };
-        let image = PartitionImage {
-            replicas: replicas.as_slice().into(),
-            directories: directories.as_slice().into(),
-            isr: isr.as_slice().into(),
-            leader: *leader,
-            leader_epoch: LeaderEpoch(*leader_epoch),
-            partition_epoch: *partition_epoch,
-        };
         self.change_topic(topic_id, |topic| {
+            let neighbour = topic.partitions.last();
+            let replicas = shared(replicas, neighbour.map(|last| &last.replicas));
+            let image = PartitionImage {
+                directories: shared(directories, neighbour.map(|last| &last.directories)),
+                isr: shared(isr, Some(&replicas)),
+                replicas,
+                leader: *leader,
+                leader_epoch: LeaderEpoch(*leader_epoch),
+                partition_epoch: *partition_epoch,
+            };
             let index = usize::try_from(*partition).unwrap_or(usize::MAX);
             if index == topic.partitions.len() {
                 topic.partitions.push(image);
@@ -260,19 +338,24 @@ impl Image {
     }
 
     fn replay_config(&mut self, resource: &ConfigResource, key: &str, value: Option<&str>) {
-        let mut values = self
-            .configs
-            .get(resource)
-            .map(|v| (**v).clone())
-            .unwrap_or_default();
-        match value {
-            Some(value) => values.insert(key.to_owned(), value.to_owned()),
-            None => values.remove(key),
+        let Some(value) = value else {
+            return self.remove_config(resource, key);
         };
+        if let Some(values) = self.configs.get_mut(resource) {
+            Arc::make_mut(values).insert(key.to_owned(), value.to_owned());
+            return;
+        }
+        let values = ConfigValues::from([(key.to_owned(), value.to_owned())]);
+        self.configs.insert_mut(resource.clone(), Arc::new(values));
+    }
+
+    fn remove_config(&mut self, resource: &ConfigResource, key: &str) {
+        let Some(values) = self.configs.get_mut(resource) else {
+            return;
+        };
+        Arc::make_mut(values).remove(key);
         if values.is_empty() {
             self.configs.remove_mut(resource);
-        } else {
-            self.configs.insert_mut(resource.clone(), Arc::new(values));
         }
     }
 
@@ -317,5 +400,14 @@ impl Image {
                 }
             });
         }
+    }
+}
+
+/// A list as an `Arc`, the neighbour's own when it holds the same: most partitions of a topic, and
+/// the replicas and those in sync, are equal, and a large cluster has many of them.
+fn shared<T: PartialEq + Clone>(list: &[T], neighbour: Option<&Arc<[T]>>) -> Arc<[T]> {
+    match neighbour {
+        Some(neighbour) if **neighbour == *list => Arc::clone(neighbour),
+        _ => list.into(),
     }
 }

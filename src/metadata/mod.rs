@@ -4,6 +4,7 @@
 //! `actors::metadata` replays them into an [`Image`] and publishes it to every reader.
 //! Architecture invariant: nothing here knows an actor, a file or a clock.
 
+pub mod config_check;
 pub mod config_layers;
 pub mod controller;
 pub mod delta;

@@ -11,11 +11,15 @@ pub mod api_key;
 mod error;
 pub mod fetch;
 mod frame;
+#[cfg(test)]
+mod frame_tests;
 pub mod messages;
 mod outbound;
 pub mod produce;
 mod reader;
 mod response;
+#[cfg(test)]
+mod sample_tests;
 mod tally;
 mod writer;
 

@@ -157,6 +157,16 @@ impl BatchHeader {
         self.attributes.timestamp_type()
     }
 
+    /// The timestamp of a record with this delta: the time of append counts for all, where it does.
+    pub fn record_timestamp(&self, timestamp_delta: i64) -> Timestamp {
+        match self.timestamp_type() {
+            TimestampType::CreateTime => {
+                Timestamp(self.base_timestamp.0.saturating_add(timestamp_delta))
+            }
+            TimestampType::LogAppendTime => self.max_timestamp,
+        }
+    }
+
     /// Whether an idempotent or transactional producer wrote the batch.
     pub fn has_producer_id(&self) -> bool {
         self.producer_id.0 > ProducerId::NONE.0

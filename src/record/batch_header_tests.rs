@@ -123,3 +123,15 @@ fn attribute_bits_are_where_kafka_has_them() {
         bits(0x77)
     );
 }
+
+#[test]
+fn a_record_has_its_own_time_or_that_of_the_append() {
+    let mut header = BatchHeader::parse(&GOLDEN).unwrap();
+    header.max_timestamp = Timestamp(5);
+    assert_eq!(
+        header.record_timestamp(-7),
+        Timestamp(1_700_000_000_000 - 7)
+    );
+    header.attributes = Attributes(8);
+    assert_eq!(header.record_timestamp(-7), Timestamp(5));
+}

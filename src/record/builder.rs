@@ -199,9 +199,9 @@ impl BatchBuilder {
                 .attributes
                 .with_timestamp_type(TimestampType::LogAppendTime);
         }
-        header.attributes = header.attributes.with_codec(self.codec);
-        // A batch without records has nothing to compress, and says so as Kafka's do.
+        // A batch without records has nothing to compress: its header says so, as Kafka's do.
         if self.codec != Codec::None && self.records > 0 {
+            header.attributes = header.attributes.with_codec(self.codec);
             batch = compress(self.codec, self.level, &batch[HEADER_SIZE..]).map_err(|reason| {
                 BuildError::Compression {
                     codec: self.codec.name(),

@@ -47,6 +47,10 @@ impl Scratch {
 }
 
 /// The bytes behind a header: records as they are, or a window over what they decompress to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each batch, on the stack of whoever walks over it"
+)]
 pub(super) enum RecordBytes<'a> {
     /// Uncompressed.
     Plain(&'a [u8]),
@@ -142,7 +146,7 @@ pub(super) trait Heads {
 }
 
 impl Heads for &[u8] {
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Result<RecordHead, RecordFault> {
         RecordHead::parse(take_body(self)?)
     }
@@ -163,7 +167,7 @@ impl Heads for Window<'_> {
 }
 
 /// Takes the body of a record from the front of `rest`.
-#[inline]
+#[inline(always)]
 fn take_body<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordFault> {
     if rest.is_empty() {
         return Err(RecordFault::Truncated);

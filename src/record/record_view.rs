@@ -54,7 +54,7 @@ pub struct RecordView<'a> {
 
 impl<'a> RecordView<'a> {
     /// Reads the body of a record, which is what follows its length. The error names the field.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(body: &'a [u8]) -> Result<RecordView<'a>, &'static str> {
         // The attributes of a record are unused, and whatever is there is kept, as in Kafka.
         let (_, mut rest) = body.split_first().ok_or("no attributes")?;
@@ -121,7 +121,7 @@ impl<'a> Iterator for Headers<'a> {
 
 /// Reads a length and as many bytes; -1 is null. Other negative lengths, which Kafka takes for null
 /// too and no client writes, are refused: not every consumer would read them back.
-#[inline]
+#[inline(always)]
 fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = take_varint(bytes)?;
     if length == -1 {

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::model::Timestamp;
+use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         20 => vec(any::<u8>(), 0..200),
         1 => (any::<u8>(), 0..200_000usize).prop_map(|(byte, size)| vec![byte; size]),
-        1 => (60_000..70_000usize).prop_map(|size| (0..size).map(|i| (i * i >> 3) as u8).collect()),
+        1 => (60_000..70_000usize).prop_map(|size| (0..size).map(|i| ((i * i) >> 3) as u8).collect()),
     ]
 }
 
@@ -167,4 +167,53 @@ fn a_record_of_many_windows_is_read_and_validated() {
         assert_eq!(read(&batch, &mut scratch).unwrap(), sent);
         assert!(validate_produce(batch, &rules(), &mut scratch).is_ok());
     }
+}
+
+#[test]
+fn another_library_reads_what_is_built_and_is_read_itself() {
+    use kafka_protocol::records::{
+        Compression, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions,
+    };
+    let mut builder = BatchBuilder::new()
+        .base_offset(Offset(0))
+        .leader_epoch(LeaderEpoch(4))
+        .producer(ProducerId(9), ProducerEpoch(3), 0);
+    let headers: [(&[u8], Option<&[u8]>); 2] = [(b"a", Some(b"1")), (b"b", None)];
+    builder.append(Timestamp(1_000_000), Some(b"key"), Some(b"value"), &headers);
+    builder.append(Timestamp(999_000), None, Some(b""), &[]);
+    builder.append(Timestamp(2_000_000), Some(b""), None, &[]);
+    let built = builder.build().unwrap();
+    let set = RecordBatchDecoder::decode(&mut built.clone()).unwrap();
+    let told: Vec<_> = set
+        .records
+        .iter()
+        .map(|record| {
+            let place = (record.offset, record.sequence, record.producer_id);
+            (
+                place,
+                record.timestamp,
+                record.key.clone(),
+                record.value.clone(),
+                record.headers.len(),
+            )
+        })
+        .collect();
+    let bytes = |bytes: &'static [u8]| Some(Bytes::from_static(bytes));
+    assert_eq!(
+        told,
+        [
+            ((0, 0, 9), 1_000_000, bytes(b"key"), bytes(b"value"), 2),
+            ((1, 1, 9), 999_000, None, bytes(b""), 0),
+            ((2, 2, 9), 2_000_000, bytes(b""), None, 0),
+        ]
+    );
+    let options = RecordEncodeOptions {
+        version: 2,
+        compression: Compression::None,
+    };
+    let mut encoded = bytes::BytesMut::new();
+    RecordBatchEncoder::encode(&mut encoded, &set.records, &options).unwrap();
+    let theirs = read(&encoded, &mut Scratch::new()).unwrap();
+    assert_eq!(theirs, read(&built, &mut Scratch::new()).unwrap());
+    assert!(validate_produce(encoded.freeze(), &rules(), &mut Scratch::new()).is_ok());
 }

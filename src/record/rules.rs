@@ -1,15 +1,14 @@
 //! What a produced batch is judged by, and what comes out: a valid batch, or why it was refused.
 //!
 //! Made by `api` (rules of a topic) and read by `api` (errors) and `storage` (valid batches).
-//! Invariant: a `ValidBatch` comes from `validate_produce` alone, or from our own builder.
+//! Invariant: a `ValidBatch` comes from `validation`, whoever made the batch.
 
 use bytes::Bytes;
 
 use crate::model::Timestamp;
 
 use super::attributes::{Codec, TimestampType};
-use super::batch_header::{BatchError, BatchHeader, verify_crc};
-use super::batches::batches;
+use super::batch_header::BatchHeader;
 
 /// What a topic demands of the batches produced to it, and what the request allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,26 +71,6 @@ pub struct ValidBatch {
     pub bytes: Bytes,
     /// Which record is the first with the max timestamp; 0 when the time of append counts.
     pub offset_delta_of_max_timestamp: i32,
-}
-
-impl ValidBatch {
-    /// Takes a batch this broker built itself, such as an end-of-transaction marker. Only frame and
-    /// checksum are checked; `bytes` must be exactly one batch.
-    pub fn from_builder(bytes: Bytes) -> Result<ValidBatch, BatchError> {
-        let mut walk = batches(&bytes);
-        let (header, batch) = walk.next().unwrap_or(Err(BatchError::Partial {
-            available: bytes.len(),
-            needed: super::HEADER_SIZE,
-        }))?;
-        if batch.len() != bytes.len() || !verify_crc(batch) {
-            return Err(BatchError::Length(header.batch_length));
-        }
-        Ok(ValidBatch {
-            header,
-            bytes,
-            offset_delta_of_max_timestamp: header.last_offset_delta,
-        })
-    }
 }
 
 /// Why a produced batch was refused, by the error code that says so.

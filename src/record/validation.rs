@@ -16,7 +16,7 @@ use super::batch_header::{BatchError, BatchHeader, seal, verify_crc};
 use super::recompress::{check_size, recompress};
 use super::record_reader::{Heads, RecordBytes, Scratch, open};
 use super::record_view::RecordFault;
-use super::rules::{InvalidBatch, ProduceRules, RecordError, ValidBatch};
+use super::rules::{InvalidBatch, ProduceRules, RecordError, TopicCompression, ValidBatch};
 
 /// How many records at fault are told; a batch may hold a hundred thousand.
 const RECORD_ERRORS_MAX: usize = 100;
@@ -39,6 +39,40 @@ pub fn validate_produce(
     valid
 }
 
+impl ValidBatch {
+    /// Takes a batch this broker built itself, such as an end-of-transaction marker. The format is
+    /// checked; what only producers may not do, control records for one, is allowed.
+    pub fn from_builder(batch: Bytes, scratch: &mut Scratch) -> Result<ValidBatch, InvalidBatch> {
+        let header = check_frame(&batch)?;
+        check_crc(&header, &batch)?;
+        let codec = header.codec().map_err(RecordFault::UnknownCodec)?;
+        let lenient = ProduceRules {
+            max_message_bytes: usize::MAX,
+            compression: TopicCompression::Producer,
+            timestamp_type: TimestampType::LogAppendTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: i64::MAX,
+            key_required: false,
+            zstd_allowed: true,
+            decompressed_bytes_max: usize::MAX,
+            now: header.max_timestamp,
+        };
+        let summary = match open(codec, &batch, usize::MAX, scratch) {
+            RecordBytes::Plain(records) => check_records(records, &header, &lenient),
+            RecordBytes::Stream(window) => check_records(window, &header, &lenient),
+        };
+        let offset_delta_of_max_timestamp = match header.timestamp_type() {
+            TimestampType::CreateTime => summary?.offset_delta_of_max_timestamp,
+            TimestampType::LogAppendTime => summary.map(|_| 0)?,
+        };
+        Ok(ValidBatch {
+            header,
+            bytes: batch,
+            offset_delta_of_max_timestamp,
+        })
+    }
+}
+
 /// Everything about the batch but its records.
 fn check_batch(batch: &[u8], rules: &ProduceRules) -> Result<(BatchHeader, Codec), InvalidBatch> {
     let header = check_frame(batch)?;
@@ -54,17 +88,8 @@ fn check_batch(batch: &[u8], rules: &ProduceRules) -> Result<(BatchHeader, Codec
         ));
     }
     check_size(batch.len(), rules)?;
-    if !verify_crc(batch) {
-        return Err(InvalidBatch::Corrupt {
-            message: format!(
-                "the batch does not have the checksum {:#010x} it claims",
-                header.crc
-            ),
-        });
-    }
-    let codec = header
-        .codec()
-        .map_err(|unknown| InvalidBatch::from(RecordFault::UnknownCodec(unknown)))?;
+    check_crc(&header, batch)?;
+    let codec = header.codec().map_err(RecordFault::UnknownCodec)?;
     check_header(&header)?;
     Ok((header, codec))
 }
@@ -96,6 +121,18 @@ fn check_frame(batch: &[u8]) -> Result<BatchHeader, InvalidBatch> {
         ));
     }
     Ok(header)
+}
+
+fn check_crc(header: &BatchHeader, batch: &[u8]) -> Result<(), InvalidBatch> {
+    if verify_crc(batch) {
+        return Ok(());
+    }
+    Err(InvalidBatch::Corrupt {
+        message: format!(
+            "the batch does not have the checksum {:#010x} it claims",
+            header.crc
+        ),
+    })
 }
 
 /// What the header says about offsets, producer and kind.

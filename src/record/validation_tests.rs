@@ -386,3 +386,35 @@ fn records_that_break_the_format_are_refused() {
         "record: a record is malformed: timestamp delta"
     );
 }
+
+#[test]
+fn batches_of_our_own_may_be_control_batches_but_not_damaged() {
+    let mut scratch = Scratch::new();
+    let marker = super::super::EndTransactionMarker {
+        committed: true,
+        coordinator_epoch: 1,
+    };
+    let batch = marker
+        .batch(ProducerId(1), ProducerEpoch(0), Timestamp(NOW))
+        .unwrap();
+    let valid = ValidBatch::from_builder(batch.clone(), &mut scratch).unwrap();
+    assert_eq!(valid.bytes, batch);
+    assert!(valid.header.is_control());
+    let mut builder = BatchBuilder::new().codec(Codec::Zstd);
+    for time in [1, 9, 9, 2] {
+        builder.append(Timestamp(time), None, None, &[]);
+    }
+    let timed = builder.clone().log_append_time(Timestamp(77));
+    for (builder, of_max) in [(builder, 1), (timed, 0)] {
+        let built = builder.build().unwrap();
+        let valid = ValidBatch::from_builder(built, &mut scratch).unwrap();
+        assert_eq!(valid.offset_delta_of_max_timestamp, of_max);
+    }
+    let empty = BatchBuilder::new().codec(Codec::Gzip).build().unwrap();
+    assert!(ValidBatch::from_builder(empty, &mut scratch).is_ok());
+    for at in [batch.len() - 1, 16, 11] {
+        let mut damaged = batch.to_vec();
+        damaged[at] ^= 3;
+        assert!(ValidBatch::from_builder(damaged.into(), &mut scratch).is_err());
+    }
+}

@@ -10,35 +10,48 @@ pub(super) const VARLONG_BYTES_MAX: usize = 10;
 
 /// Reads a 32-bit number from the front of `bytes` and moves behind it. None when the bytes end
 /// early or the number has more than 32 bits.
-#[inline]
+#[inline(always)]
 pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<i32> {
-    let (&first, rest) = bytes.split_first()?;
-    if first < 0x80 {
-        *bytes = rest;
-        return Some(unzigzag32(u32::from(first)));
+    if let Some(short) = take_short(bytes) {
+        return Some(unzigzag32(short));
     }
-    let (&second, rest) = rest.split_first()?;
-    if second < 0x80 {
-        *bytes = rest;
-        return Some(unzigzag32(u32::from(first & 0x7f) | u32::from(second) << 7));
-    }
-    let long = take_raw(bytes, VARINT_BYTES_MAX)?;
+    let long = take_long(bytes, VARINT_BYTES_MAX)?;
     u32::try_from(long).ok().map(unzigzag32)
 }
 
 /// Reads a 64-bit number from the front of `bytes` and moves behind it. None when the bytes end
 /// early or the number has more than 64 bits.
-#[inline]
+#[inline(always)]
 pub(super) fn take_varlong(bytes: &mut &[u8]) -> Option<i64> {
-    let (&first, rest) = bytes.split_first()?;
-    if first < 0x80 {
-        *bytes = rest;
-        return Some(unzigzag64(u64::from(first)));
+    if let Some(short) = take_short(bytes) {
+        return Some(i64::from(unzigzag32(short)));
     }
-    take_raw(bytes, VARLONG_BYTES_MAX).map(unzigzag64)
+    take_long(bytes, VARLONG_BYTES_MAX).map(unzigzag64)
 }
 
-fn take_raw(bytes: &mut &[u8], bytes_max: usize) -> Option<u64> {
+/// A number of up to three bytes, as nearly all are; None leaves the bytes to `take_long`.
+#[inline(always)]
+fn take_short(bytes: &mut &[u8]) -> Option<u32> {
+    match **bytes {
+        [first @ 0..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            Some(u32::from(first))
+        }
+        [first, second @ 0..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            Some(u32::from(first & 0x7f) | u32::from(second) << 7)
+        }
+        [first, second, third @ 0..0x80, ref rest @ ..] => {
+            *bytes = rest;
+            let low = u32::from(first & 0x7f) | u32::from(second & 0x7f) << 7;
+            Some(low | u32::from(third) << 14)
+        }
+        _ => None,
+    }
+}
+
+#[inline(never)]
+fn take_long(bytes: &mut &[u8], bytes_max: usize) -> Option<u64> {
     let mut number = 0u64;
     for (index, &byte) in bytes.iter().take(bytes_max).enumerate() {
         let bits = u64::from(byte & 0x7f);

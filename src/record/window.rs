@@ -19,7 +19,7 @@ pub(super) struct RecordHead {
 }
 
 impl RecordHead {
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(body: &[u8]) -> Result<RecordHead, RecordFault> {
         let record = RecordView::parse(body).map_err(RecordFault::Malformed)?;
         Ok(RecordHead {

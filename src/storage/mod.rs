@@ -5,6 +5,7 @@
 //! and fails on demand.
 
 pub mod checkpoint;
+mod checkpoints;
 pub mod disk;
 mod error;
 pub mod leader_epochs;
@@ -20,6 +21,7 @@ mod segment;
 mod time_index;
 pub mod transaction_index;
 
+pub use checkpoints::Checkpoints;
 pub use error::StorageError;
 pub use log::{
     AppendError, Appended, DeletedFiles, DeletionReason, FlushJob, Flushed, Log, LogConfig,

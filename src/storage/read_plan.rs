@@ -3,6 +3,8 @@
 //!
 //! A plan keeps its file open: the segment may be deleted meanwhile and the bytes still come.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -11,6 +13,25 @@ use crate::model::Offset;
 
 use super::StorageError;
 use super::disk::DiskFile;
+use crate::protocol::{FileRange, RangeSource};
+
+/// Bytes read at once for their effect on the page cache.
+const WARM_UP_CHUNK: usize = 256 << 10;
+
+/// A segment's file as an answer holds it.
+struct SegmentBytes(Arc<dyn DiskFile>);
+
+impl RangeSource for SegmentBytes {
+    fn read_exact_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
+        self.0
+            .read_exact_at(buffer, position)
+            .map_err(io::Error::other)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.descriptor()
+    }
+}
 
 /// A range of whole batches in one file.
 #[derive(Debug, Clone)]
@@ -74,6 +95,45 @@ impl ReadPlan {
             buffer.truncate(start);
         }
         result
+    }
+
+    /// Whether reading now would find everything in memory, so that it may be done on an arbiter.
+    pub fn is_in_memory(&self) -> bool {
+        self.warm
+            || self
+                .range
+                .as_ref()
+                .is_none_or(|(file, at)| file.is_cached(*at, self.length))
+    }
+
+    /// Reads the range once, for its effect on the page cache. Work for a disk thread.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn warm_up(&self) -> Result<(), StorageError> {
+        let Some((file, position)) = &self.range else {
+            return Ok(());
+        };
+        let mut chunk = vec![0; WARM_UP_CHUNK.min(self.length)];
+        let mut done = 0;
+        while done < self.length {
+            let length = chunk.len().min(self.length - done);
+            file.read_exact_at(&mut chunk[..length], position + done as u64)?;
+            done += length;
+        }
+        Ok(())
+    }
+
+    /// The range for sendfile(2); none when there is no file behind it.
+    pub fn file_range(&self) -> Option<FileRange> {
+        let (file, position) = self.range.as_ref()?;
+        file.descriptor()?;
+        let file: Arc<dyn RangeSource> = Arc::new(SegmentBytes(Arc::clone(file)));
+        Some(FileRange {
+            file,
+            position: *position,
+            length: self.length,
+        })
     }
 
     /// Reads the beginning of the range into a buffer that may be shorter.

@@ -13,6 +13,10 @@ use super::super::attributes::Codec;
 use super::snappy::SnappyWriter;
 
 /// Collects compressed bytes behind those it was given.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one at a time, on the stack of the one function that uses it"
+)]
 pub(crate) enum Compressor {
     /// As they are.
     None(Vec<u8>),

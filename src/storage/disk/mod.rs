@@ -147,6 +147,12 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Returns when everything written so far would survive a loss of power.
     fn sync_data(&self) -> Result<(), StorageError>;
 
+    /// Whether reading the range would find it in memory, as far as can be told without reading it.
+    /// A file that cannot tell says yes.
+    fn is_cached(&self, _position: u64, _length: usize) -> bool {
+        true
+    }
+
     /// The descriptor, for sendfile(2); none for a file that lives in memory.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 

@@ -30,6 +30,9 @@ pub const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
 /// Where the metadata quorum keeps its log inside the metadata log directory.
 pub const QUORUM_DIRECTORY: &str = "quorum";
 
+/// Where Apache Kafka keeps the log of its own quorum. A directory that once was Kafka's has it; it
+/// is no partition of ours and left alone.
+const KRAFT_DIRECTORY: &str = "__cluster_metadata-0";
 /// These files have a few hundred bytes.
 const LENGTH_MAX: usize = 64 << 10;
 
@@ -118,11 +121,12 @@ pub fn write_clean_shutdown(
     disk.write_file_atomically(&directory.join(CLEAN_SHUTDOWN_FILE), text.as_bytes())
 }
 
-/// Lists what is in a log directory, sorted by name.
+/// Lists what is in a log directory, sorted by name; without the quorum's directory.
 pub fn list(disk: &dyn Disk, directory: &Path) -> Result<Listing, StorageError> {
     let mut listing = Listing::default();
     for entry in disk.list(directory)? {
-        if !entry.is_directory || entry.name == QUORUM_DIRECTORY {
+        let is_quorum = [QUORUM_DIRECTORY, KRAFT_DIRECTORY].contains(&entry.name.as_str());
+        if !entry.is_directory || is_quorum {
             continue;
         }
         match PartitionDirectory::parse(&entry.name) {

@@ -53,7 +53,13 @@ fn a_directory_knows_whose_it_is() {
 fn a_partition_that_nobody_knows_is_renamed_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
-    for name in ["orders-0", "orders-1", "quorum", "lost+found"] {
+    for name in [
+        "orders-0",
+        "orders-1",
+        "quorum",
+        "__cluster_metadata-0",
+        "lost+found",
+    ] {
         std::fs::create_dir(directory.join(name)).unwrap();
     }
     std::fs::write(directory.join("orders-1").join("x.log"), "data").unwrap();

@@ -196,7 +196,7 @@ impl ProducerStates {
     }
 
     /// Decides about a batch that a client wants to append. Batches without a producer id are not
-    /// asked about. The last batch of a producer that is not known here may start anywhere: its
+    /// asked about. The first batch of a producer that is not known here may start anywhere: its
     /// state may have expired.
     pub fn check(&self, batch: &ProducerBatch) -> Result<Verdict, SequenceError> {
         let producer_id = batch.producer_id;

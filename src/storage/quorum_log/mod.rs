@@ -8,6 +8,9 @@
 //! `purged` and `<index>.snapshot`, replaced as a whole.
 
 pub mod codec;
+#[cfg(test)]
+#[path = "crashing_disk_tests.rs"]
+pub(crate) mod crashing_disk;
 mod frame;
 mod recovery;
 mod segment;
@@ -16,7 +19,7 @@ mod state_files;
 mod tests;
 
 use std::io::IoSlice;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use frame::Kind;
@@ -75,6 +78,11 @@ impl QuorumLog {
         };
         log.remove_purged_files()?;
         Ok(log)
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The index of the next entry.

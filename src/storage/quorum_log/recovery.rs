@@ -102,8 +102,8 @@ fn at(path: &Path, position: usize, what: &str) -> StorageError {
     StorageError::corrupt(
         path,
         format!(
-            "at position {position}: {what}, and sound entries were written behind it; \
-             entries that were acknowledged are lost here, so the node does not start"
+            "at position {position}: {what}; it is not the end of the log, so entries that were \
+             acknowledged would be lost, and the node does not start"
         ),
     )
 }

@@ -1,12 +1,10 @@
-use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
+use super::crashing_disk::CrashingDisk;
 use super::*;
-use crate::storage::disk::{DirectoryEntry, DiskFile, MemoryDisk, Space};
+use crate::storage::disk::MemoryDisk;
 
 const DIRECTORY: &str = "/meta/quorum";
 const SEGMENT_BYTES: u64 = 200;
@@ -192,138 +190,15 @@ fn a_failed_flush_poisons_the_log_for_good() {
     let disk = Arc::new(CrashingDisk::new(MemoryDisk::new()));
     let mut log = open_on(Arc::clone(&disk) as Arc<dyn Disk>).unwrap();
     log.append(0, &entries(0, 1)).unwrap();
-    disk.budget.store(0, Ordering::SeqCst);
+    disk.fail_after(0);
     assert!(log.append(1, &entries(1, 1)).is_err());
-    disk.budget.store(usize::MAX, Ordering::SeqCst);
+    disk.fail_after(usize::MAX);
     let refused = log.append(1, &entries(1, 1));
     assert!(matches!(refused, Err(StorageError::Poisoned { .. })));
     assert!(matches!(
         log.save_vote(b""),
         Err(StorageError::Poisoned { .. })
     ));
-}
-
-/// Lets a number of steps through, of which a byte written is one and a flush is one, then fails
-/// everything: the moment at which the power goes.
-#[derive(Debug)]
-struct CrashingDisk {
-    disk: MemoryDisk,
-    budget: Arc<AtomicUsize>,
-}
-
-impl CrashingDisk {
-    fn new(disk: MemoryDisk) -> CrashingDisk {
-        CrashingDisk {
-            disk,
-            budget: Arc::new(AtomicUsize::new(usize::MAX)),
-        }
-    }
-}
-
-fn spend(budget: &AtomicUsize, steps: usize) -> usize {
-    let left = budget.load(Ordering::SeqCst);
-    let spent = left.min(steps);
-    budget.store(left - spent, Ordering::SeqCst);
-    spent
-}
-
-fn no_power(path: &Path) -> StorageError {
-    StorageError::from_io("reach", path, io::Error::other("no power"))
-}
-
-impl CrashingDisk {
-    fn step(&self, path: &Path) -> Result<(), StorageError> {
-        match spend(&self.budget, 1) {
-            1 => Ok(()),
-            _ => Err(no_power(path)),
-        }
-    }
-}
-
-impl Disk for CrashingDisk {
-    fn create_dir_all(&self, path: &Path) -> Result<(), StorageError> {
-        self.disk.create_dir_all(path)
-    }
-    fn list(&self, path: &Path) -> Result<Vec<DirectoryEntry>, StorageError> {
-        self.disk.list(path)
-    }
-    fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn DiskFile>, StorageError> {
-        self.step(path)?;
-        Ok(Arc::new(CrashingFile {
-            file: self.disk.open(path, mode)?,
-            budget: Arc::clone(&self.budget),
-        }))
-    }
-    fn exists(&self, path: &Path) -> Result<bool, StorageError> {
-        self.disk.exists(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
-        self.step(from)?;
-        self.disk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> Result<(), StorageError> {
-        self.step(path)?;
-        self.disk.remove_file(path)
-    }
-    fn remove_dir_all(&self, path: &Path) -> Result<(), StorageError> {
-        self.disk.remove_dir_all(path)
-    }
-    fn sync_dir(&self, path: &Path) -> Result<(), StorageError> {
-        self.step(path)?;
-        self.disk.sync_dir(path)
-    }
-    fn space(&self, path: &Path) -> Result<Space, StorageError> {
-        self.disk.space(path)
-    }
-    fn lock(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
-        self.disk.lock(path)
-    }
-}
-
-#[derive(Debug)]
-struct CrashingFile {
-    file: Arc<dyn DiskFile>,
-    budget: Arc<AtomicUsize>,
-}
-
-impl DiskFile for CrashingFile {
-    fn length(&self) -> Result<u64, StorageError> {
-        self.file.length()
-    }
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
-        self.file.read_at(buffer, position)
-    }
-    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError> {
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
-        let written = spend(&self.budget, bytes.len());
-        let part = IoSlice::new(&bytes[..written]);
-        self.file.write_at(&[part], position)?;
-        match written == bytes.len() {
-            true => Ok(()),
-            false => Err(no_power(self.path())),
-        }
-    }
-    fn truncate(&self, length: u64) -> Result<(), StorageError> {
-        match spend(&self.budget, 1) {
-            1 => self.file.truncate(length),
-            _ => Err(no_power(self.path())),
-        }
-    }
-    fn allocate(&self, position: u64, length: u64) -> Result<(), StorageError> {
-        self.file.allocate(position, length)
-    }
-    fn sync_data(&self) -> Result<(), StorageError> {
-        match spend(&self.budget, 1) {
-            1 => self.file.sync_data(),
-            _ => Err(no_power(self.path())),
-        }
-    }
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.file.descriptor()
-    }
-    fn path(&self) -> &Path {
-        self.file.path()
-    }
 }
 
 /// What the log is asked in the crash test.
@@ -417,7 +292,7 @@ proptest! {
             let disk = Arc::new(CrashingDisk::new(memory.clone()));
             let mut log = open_on(Arc::clone(&disk) as Arc<dyn Disk>).unwrap();
             prop_assert_eq!(Promised::of(&log), promised.clone());
-            disk.budget.store(budget, Ordering::SeqCst);
+            disk.fail_after(budget);
             let mut possible = vec![promised.clone()];
             for step in steps {
                 salt += 10;

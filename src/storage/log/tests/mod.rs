@@ -134,7 +134,7 @@ fn batch_at(values: &[&str], timestamp: i64) -> ValidBatch {
         let timestamp = Timestamp(timestamp + at as i64);
         builder.append(timestamp, None, Some(value.as_bytes()), &[]);
     }
-    ValidBatch::from_builder(builder.build().unwrap()).unwrap()
+    ValidBatch::from_builder(builder.build().unwrap(), &mut Default::default()).unwrap()
 }
 
 fn batch_of(producer: i64, sequence: i32, values: &[&str]) -> ValidBatch {
@@ -143,7 +143,7 @@ fn batch_of(producer: i64, sequence: i32, values: &[&str]) -> ValidBatch {
     for value in values {
         builder.append(NOW, None, Some(value.as_bytes()), &[]);
     }
-    ValidBatch::from_builder(builder.build().unwrap()).unwrap()
+    ValidBatch::from_builder(builder.build().unwrap(), &mut Default::default()).unwrap()
 }
 
 fn bytes_of(plan: &ReadPlan) -> BytesMut {

@@ -212,7 +212,7 @@ fn aborted_transactions_are_found_over_segments_and_restarts() {
             .producer(ProducerId(5), ProducerEpoch(0), sequence)
             .transactional();
         builder.append(NOW, None, Some(b"x"), &[]);
-        ValidBatch::from_builder(builder.build().unwrap()).unwrap()
+        ValidBatch::from_builder(builder.build().unwrap(), &mut Default::default()).unwrap()
     };
     let marker = |committed| {
         let marker = EndTransactionMarker {
@@ -220,7 +220,7 @@ fn aborted_transactions_are_found_over_segments_and_restarts() {
             coordinator_epoch: 1,
         };
         let bytes = marker.batch(ProducerId(5), ProducerEpoch(0), NOW).unwrap();
-        ValidBatch::from_builder(bytes).unwrap()
+        ValidBatch::from_builder(bytes, &mut Default::default()).unwrap()
     };
     bench.append(&data(0));
     bench.append(&marker(true));

@@ -1,0 +1,136 @@
+//! The broker's log directories, from taking them into use to the last mark of a clean stop.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::{Environment, StartError};
+use crate::actors::disk_threads::DiskThreads;
+use crate::actors::log_dir::{
+    LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
+};
+use crate::actors::log_dir_opening::{TakenDirectory, take_directories};
+use crate::actors::partition_opening::LogDirs;
+use crate::config::ServerConfig;
+use crate::model::{ClusterId, TopicPartition, Uuid};
+use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::{StorageError, log_dir};
+
+/// How many bytes a log gathers before a disk thread begins to write them back.
+const WRITE_BACK_BYTES: u64 = 16 << 20;
+
+/// All log directories of a running broker.
+pub(super) struct Disks {
+    pub(super) cluster_id: ClusterId,
+    pub(super) log_dirs: Arc<LogDirs>,
+    /// Whether some directory was in use when the last broker died.
+    pub(super) unclean: bool,
+    disk: Arc<dyn Disk>,
+    rounds: Vec<Addr<LogDirActor>>,
+    /// Held until the broker has stopped.
+    _locks: Vec<Arc<dyn DiskFile>>,
+}
+
+impl Disks {
+    /// Takes every directory into use, and starts its threads and its rounds.
+    pub(super) fn take(
+        config: &ServerConfig,
+        environment: &Environment,
+    ) -> Result<Disks, StartError> {
+        let disk = Arc::clone(&environment.disk);
+        let random = &environment.random;
+        let new_cluster_id = Uuid::from_random(random()).to_string();
+        let (cluster_id, taken) = take_directories(
+            disk.as_ref(),
+            &config.log_dirs.directories,
+            config.node.id,
+            new_cluster_id,
+            &|| random(),
+        )?;
+        let unclean = taken
+            .iter()
+            .any(|dir| dir.clean_shutdown.is_none() && !dir.is_new);
+        let (mut dirs, mut locks) = (Vec::new(), Vec::new());
+        let mut found: BTreeMap<TopicPartition, usize> = BTreeMap::new();
+        for (index, taken) in taken.into_iter().enumerate() {
+            found.extend(taken.partitions.iter().map(|name| (name.clone(), index)));
+            locks.push(Arc::clone(&taken.lock));
+            dirs.push(start_directory(config, environment, taken)?);
+        }
+        let rounds = dirs.iter().map(|dir| start_rounds(config, dir)).collect();
+        let log_dirs = Arc::new(LogDirs::new(dirs, found));
+        Ok(Disks {
+            cluster_id,
+            log_dirs,
+            unclean,
+            disk,
+            rounds,
+            _locks: locks,
+        })
+    }
+
+    /// Writes the last checkpoints and the marks of a clean stop. Every log has been closed.
+    pub(super) async fn leave_cleanly(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        for rounds in &self.rounds {
+            // An actor that is gone has panicked; then this stop is not a clean one.
+            rounds.send(LastCheckpoint).await.unwrap_or_else(|_| {
+                Err(StorageError::Poisoned {
+                    path: PathBuf::from("a log directory"),
+                })
+            })?;
+        }
+        for dir in self.log_dirs.all() {
+            log_dir::write_clean_shutdown(self.disk.as_ref(), dir.path(), broker_epoch)?;
+        }
+        Ok(())
+    }
+}
+
+fn start_directory(
+    config: &ServerConfig,
+    environment: &Environment,
+    taken: TakenDirectory,
+) -> Result<Arc<LogDir>, StartError> {
+    let threads = DiskThreads::start("milena-disk", config.engine.disk_threads_per_log_dir)
+        .map_err(StartError::Threads)?;
+    let disk = Arc::clone(&environment.disk);
+    let deleted = taken.deleted;
+    if !deleted.is_empty() {
+        let disk = Arc::clone(&disk);
+        threads.run_unwatched(move || {
+            for path in deleted {
+                if let Err(error) = disk.remove_dir_all(&path) {
+                    log::warn!("the remains of a deleted partition stay: {error}");
+                }
+            }
+        });
+    }
+    Ok(Arc::new(LogDir::new(LogDirParts {
+        id: taken.id,
+        path: taken.path,
+        disk,
+        threads,
+        limits: LogDirLimits {
+            unflushed_bytes_max: config.engine.unflushed_bytes_max,
+            write_back_bytes: WRITE_BACK_BYTES,
+        },
+        at_start: taken.checkpoints,
+        stopped_cleanly: taken.clean_shutdown.is_some(),
+    })))
+}
+
+fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>) -> Addr<LogDirActor> {
+    let upkeep = &config.upkeep;
+    let checkpoint = upkeep
+        .recovery_point_interval_ms
+        .min(upkeep.log_start_offset_interval_ms)
+        .min(upkeep.high_watermark_interval_ms);
+    let intervals = LogDirIntervals {
+        checkpoint: Duration::from_millis(checkpoint.max(1)),
+        tidy: Duration::from_millis(upkeep.retention_check_interval_ms.max(1)),
+    };
+    LogDirActor::new(Arc::clone(dir), intervals).start()
+}

@@ -1,0 +1,153 @@
+//! What the front desk asks downstairs, plugged in: controller, quorum, log directories, loggers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use log::LevelFilter;
+
+use crate::actors::controller::{AskController as Ask, ControllerActor};
+use crate::actors::partition_opening::LogDirs;
+use crate::actors::quorum::{QuorumActor, QuorumStatus as AskStatus};
+use crate::api::gateway::{
+    AskController, AskLogDirs, AskQuorum, ControllerUnavailable, LogDirReplica, LogDirReport,
+    LogLevel, Loggers, QuorumReplica, QuorumStatus,
+};
+use crate::metadata::controller::{Reply, Request};
+use crate::model::{BrokerId, ErrorCode, Timestamp, Uuid};
+use crate::net::LocalBoxFuture;
+use crate::telemetry::log_levels::LogLevels;
+
+/// How long DescribeQuorum waits.
+const QUORUM_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The controller, asked through its mailbox.
+pub(super) struct Controller(pub(super) Addr<ControllerActor>);
+
+impl AskController for Controller {
+    fn ask(
+        &self,
+        request: Request,
+        patience: Duration,
+    ) -> LocalBoxFuture<'_, Result<Reply, ControllerUnavailable>> {
+        let asked = self.0.send(Ask(request));
+        Box::pin(async move {
+            match tokio::time::timeout(patience, asked).await {
+                Err(_) => Err(ControllerUnavailable::TimedOut),
+                Ok(Ok(Ok(reply))) => Ok(reply),
+                Ok(Ok(Err(_)) | Err(_)) => Err(ControllerUnavailable::Gone),
+            }
+        })
+    }
+}
+
+/// This broker's log directories.
+pub(super) struct Directories(pub(super) Arc<LogDirs>);
+
+impl AskLogDirs for Directories {
+    fn log_dirs(&self) -> LocalBoxFuture<'_, Vec<LogDirReport>> {
+        Box::pin(async move {
+            let mut reports = Vec::new();
+            for dir in self.0.all() {
+                let space = {
+                    let dir = Arc::clone(dir);
+                    let threads = dir.threads().clone();
+                    threads.run(move || dir.disk().space(dir.path())).await
+                };
+                let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+                let (total_bytes, usable_bytes) = match space {
+                    Ok(Ok(space)) => (bytes(space.total), bytes(space.free)),
+                    _ => (-1, -1),
+                };
+                let replicas = dir.list().into_iter().map(|(name, log)| LogDirReplica {
+                    topic: name.topic,
+                    partition: name.partition,
+                    size_bytes: bytes(log.reader.size()),
+                    offset_lag: (log.gauges.high_watermark() - log.reader.log_end_offset()).max(0),
+                    is_future: false,
+                });
+                reports.push(LogDirReport {
+                    path: dir.path().display().to_string(),
+                    error: if dir.is_offline() {
+                        ErrorCode::KafkaStorageError
+                    } else {
+                        ErrorCode::None
+                    },
+                    total_bytes,
+                    usable_bytes,
+                    replicas: replicas.collect(),
+                });
+            }
+            reports
+        })
+    }
+}
+
+/// The metadata quorum, asked through its mailbox.
+pub(super) struct QuorumState(pub(super) Addr<QuorumActor>);
+
+impl AskQuorum for QuorumState {
+    fn status(&self) -> LocalBoxFuture<'_, Option<QuorumStatus>> {
+        Box::pin(async move {
+            let asked = tokio::time::timeout(QUORUM_PATIENCE, self.0.send(AskStatus)).await;
+            let told = asked.ok()?.ok()?;
+            let offset = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+            let replica = |replica: &crate::actors::quorum::QuorumReplica| QuorumReplica {
+                id: replica.id,
+                directory_id: Uuid::ZERO,
+                log_end_offset: replica.log_end_offset.map_or(-1, offset),
+                last_fetch: Timestamp::NONE,
+                last_caught_up: Timestamp::NONE,
+            };
+            Some(QuorumStatus {
+                leader: told.leader.unwrap_or(BrokerId::NONE),
+                leader_epoch: i32::try_from(told.leader_epoch).unwrap_or(i32::MAX),
+                high_watermark: offset(told.high_watermark),
+                voters: told.voters.iter().map(replica).collect(),
+                observers: told.observers.iter().map(replica).collect(),
+                nodes: Vec::new(),
+            })
+        })
+    }
+}
+
+/// The levels of the host's logger, if it follows them.
+pub(super) struct Levels(pub(super) Option<Arc<LogLevels>>);
+
+impl Loggers for Levels {
+    fn levels(&self) -> BTreeMap<String, LogLevel> {
+        let levels = self.0.iter().flat_map(|levels| levels.loggers());
+        levels.map(|(name, level)| (name, shown(level))).collect()
+    }
+
+    fn set(&self, logger: &str, level: Option<LogLevel>) {
+        let Some(levels) = &self.0 else {
+            return;
+        };
+        match level {
+            Some(level) => levels.set(logger, meant(level)),
+            None => levels.unset(logger),
+        }
+    }
+}
+
+fn shown(level: LevelFilter) -> LogLevel {
+    match level {
+        LevelFilter::Off | LevelFilter::Error => LogLevel::Error,
+        LevelFilter::Warn => LogLevel::Warn,
+        LevelFilter::Info => LogLevel::Info,
+        LevelFilter::Debug => LogLevel::Debug,
+        LevelFilter::Trace => LogLevel::Trace,
+    }
+}
+
+fn meant(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+        LogLevel::Trace => LevelFilter::Trace,
+    }
+}

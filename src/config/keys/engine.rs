@@ -1,0 +1,57 @@
+//! Our own keys, all beginning with `milena.`: what Kafka has no name for. Read by
+//! `config::server_config`.
+//!
+//! Invariant: every limit of the data path that is not one of Kafka's keys stands here.
+
+use super::entry::{int, long};
+use crate::model::config_key::ConfigKey;
+
+const OURS: &str = "A key of Milena's own.";
+
+/// The keys.
+pub(super) const KEYS: &[ConfigKey] = &[
+    int("milena.data.threads", "0")
+        .between(0, 1024)
+        .doc("Event loops that serve connections and own partitions. 0 is one for each core.")
+        .deviates(OURS),
+    int("milena.disk.threads.per.log.dir", "4")
+        .between(1, 256)
+        .doc("Threads per log directory for what can block: flushes, cold reads, recovery, deletion.")
+        .deviates(OURS),
+    long("milena.unflushed.bytes.max", "268435456")
+        .at_least(1_048_576)
+        .doc("Bytes of a log directory that may be written but not yet on the disk while appends go straight to the page cache; above it they queue behind the directory's disk threads.")
+        .deviates(OURS),
+    int("milena.sendfile.bytes.min", "262144")
+        .at_least(0)
+        .doc("Ranges of a log from this size on go from the file to the socket without passing memory of this process; smaller ones are read and leave in one write.")
+        .deviates(OURS),
+    long("milena.decompressed.bytes.max", "268435456")
+        .at_least(1_048_576)
+        .doc("A produced batch that unpacks to more than this is refused. Unpacking streams, so this bounds work, not memory.")
+        .deviates(OURS),
+    int("milena.frame.stall.ms", "30000")
+        .at_least(1)
+        .doc("A connection is closed when a request has begun to arrive and no further byte comes for this long.")
+        .deviates(OURS),
+    int("milena.write.stall.ms", "60000")
+        .at_least(1)
+        .doc("A connection is closed when its peer has answers to read and takes no byte for this long.")
+        .deviates(OURS),
+    int("milena.open.files.max", "4096")
+        .at_least(64)
+        .doc("Segment files kept open at once; beyond it the one used longest ago is closed.")
+        .deviates(OURS),
+    int("milena.requests.per.connection.max", "64")
+        .between(1, 65_536)
+        .doc("Requests of one connection that may be unanswered before its socket is not read any further.")
+        .deviates(OURS),
+    long("milena.request.bytes.per.connection.max", "33554432")
+        .at_least(1)
+        .doc("Bytes of one connection's unanswered requests before its socket is not read any further; one larger request is always taken.")
+        .deviates(OURS),
+    int("milena.shutdown.timeout.ms", "30000")
+        .at_least(1)
+        .doc("How long a stop waits for requests in progress before it closes their connections.")
+        .deviates(OURS),
+];

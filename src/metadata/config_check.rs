@@ -1,0 +1,166 @@
+//! Whether a value fits its key: type, bounds, and what keys demand of each other.
+//!
+//! Used by the controller for every value on create and alter, and by `config/` for the broker's
+//! file. The sentences are those Kafka's `ConfigDef` and `LogConfig` give, since tools show them.
+//! Invariant: a value that passes here can be read by whoever resolves settings.
+
+use super::config_layers::{ConfigLayers, ConfigTables};
+use super::image::ConfigValues;
+use super::topic_settings::entries;
+use crate::model::config_key::{Allowed, ConfigKey, ConfigTable, ConfigType, InvalidConfigValue};
+
+const GZIP_LEVEL: &str = "compression.gzip.level";
+const THROTTLED_REPLICAS: [&str; 2] = [
+    "follower.replication.throttled.replicas",
+    "leader.replication.throttled.replicas",
+];
+
+/// Judges the text of one value by its key alone.
+pub fn check_value(key: &ConfigKey, text: &str) -> Result<(), InvalidConfigValue> {
+    let text = text.trim();
+    let invalid = |value: &str, why: &str| {
+        InvalidConfigValue(format!(
+            "Invalid value {value} for configuration {}: {why}",
+            key.name
+        ))
+    };
+    check_type(key.config_type, text).map_err(|why| invalid(text, why))?;
+    if key.name == GZIP_LEVEL && !matches!(text.parse(), Ok(-1 | 1..=9)) {
+        let why = "Value must be between 1 and 9 or equal to -1";
+        return Err(invalid(text, why));
+    }
+    if key.config_type == ConfigType::List {
+        return check_list(key, text).map_err(|(entry, why)| invalid(&entry, &why));
+    }
+    check_allowed(key.allowed, text).map_err(|why| invalid(text, &why))
+}
+
+fn check_type(config_type: ConfigType, text: &str) -> Result<(), &'static str> {
+    let (fits, why) = match config_type {
+        ConfigType::Boolean => (
+            text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
+            "Expected value to be either true or false",
+        ),
+        ConfigType::Short => (text.parse::<i16>().is_ok(), "Not a number of type SHORT"),
+        ConfigType::Int => (text.parse::<i32>().is_ok(), "Not a number of type INT"),
+        ConfigType::Long => (text.parse::<i64>().is_ok(), "Not a number of type LONG"),
+        ConfigType::Double => (
+            text.parse::<f64>().is_ok_and(f64::is_finite),
+            "Not a number of type DOUBLE",
+        ),
+        ConfigType::String | ConfigType::List | ConfigType::Class | ConfigType::Password => {
+            (true, "")
+        }
+    };
+    if fits { Ok(()) } else { Err(why) }
+}
+
+fn check_allowed(allowed: Allowed, text: &str) -> Result<(), String> {
+    match allowed {
+        Allowed::Any | Allowed::ListOf(_) => Ok(()),
+        Allowed::Between(first, last) => match text.parse::<i64>() {
+            Ok(number) if number < first => Err(format!("Value must be at least {first}")),
+            Ok(number) if number > last => Err(format!("Value must be no more than {last}")),
+            _ => Ok(()),
+        },
+        Allowed::Fraction(first, last) => match text.parse::<f64>() {
+            Ok(number) if number < first => Err(format!("Value must be at least {first}")),
+            Ok(number) if number > last => Err(format!("Value must be no more than {last}")),
+            _ => Ok(()),
+        },
+        Allowed::OneOf(texts) if texts.contains(&text) => Ok(()),
+        Allowed::OneOf(texts) => Err(format!("String must be one of: {}", texts.join(", "))),
+        Allowed::NotEmpty if text.is_empty() => Err("String must be non-empty".to_owned()),
+        Allowed::NotEmpty => Ok(()),
+        Allowed::Only(only, _) if text.eq_ignore_ascii_case(only) => Ok(()),
+        Allowed::Only(_, why) => Err(why.to_owned()),
+    }
+}
+
+/// Judges a list; an error names the entry or the list it is about.
+fn check_list(key: &ConfigKey, text: &str) -> Result<(), (String, String)> {
+    let listed: Vec<&str> = entries(text).collect();
+    let shown = || format!("[{}]", listed.join(", "));
+    if THROTTLED_REPLICAS.contains(&key.name) {
+        return check_replicas(key.name, &listed).map_err(|why| (shown(), why));
+    }
+    match key.allowed {
+        Allowed::NotEmpty if listed.is_empty() => Err((shown(), "List must not be empty".into())),
+        Allowed::Only(..) => check_allowed(key.allowed, text).map_err(|why| (shown(), why)),
+        Allowed::ListOf(texts) => {
+            if let Some(stranger) = listed.iter().find(|entry| !texts.contains(*entry)) {
+                let why = format!("String must be one of: {}", texts.join(", "));
+                return Err(((*stranger).to_owned(), why));
+            }
+            let twice = |(index, entry)| listed.iter().take(index).any(|other| other == entry);
+            if listed.iter().enumerate().any(twice) {
+                return Err((shown(), "Entries must not be repeated".into()));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_replicas(name: &str, listed: &[&str]) -> Result<(), String> {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let pair = |entry: &&str| {
+        entry
+            .split_once(':')
+            .is_some_and(|(partition, broker)| number(partition) && number(broker))
+    };
+    if listed == ["*"] || listed.iter().all(pair) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} must be the literal '*' or a list of replicas in the following format: \
+         [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+    ))
+}
+
+/// Judges all values that a topic shall have: `layers` are those around it.
+pub fn check_topic(
+    tables: &ConfigTables,
+    layers: &ConfigLayers<'_>,
+    values: &ConfigValues,
+) -> Result<(), InvalidConfigValue> {
+    check_known(&tables.topic, "Unknown topic config name", values)?;
+    let layers = layers.clone().with_topic_values(values);
+    let number = |name: &str| {
+        let key = tables.topic.get(name)?;
+        layers.topic_value(key).value?.trim().parse::<i64>().ok()
+    };
+    let (min, max) = ("min.compaction.lag.ms", "max.compaction.lag.ms");
+    if let (Some(least), Some(most)) = (number(min), number(max))
+        && least > most
+    {
+        return Err(InvalidConfigValue(format!(
+            "conflict topic config setting {min} ({least}) > {max} ({most})"
+        )));
+    }
+    Ok(())
+}
+
+/// Judges values that shall be set on something whose keys are all in one table. `unknown` begins
+/// the sentence about a key that is not.
+pub fn check_known(
+    table: &ConfigTable,
+    unknown: &str,
+    values: &ConfigValues,
+) -> Result<(), InvalidConfigValue> {
+    for name in values.keys() {
+        if table.get(name).is_none() {
+            return Err(InvalidConfigValue(format!("{unknown}: {name}")));
+        }
+    }
+    for (name, value) in values {
+        if let Some(key) = table.get(name) {
+            check_value(key, value)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "config_check_tests.rs"]
+mod tests;

@@ -1,0 +1,150 @@
+"""Every answer to the scripts in ask/ against what Apache Kafka 4.3 answered (ask/expected/, made with ASK_RECORD=1).
+
+Compared are the fields of the answers, error codes above all. Not compared is what differs from run to run (ids, times,
+addresses) and the wording of messages: only whether there is one. A line `#! why` before a request in a script says
+that Milena answers it differently on purpose; it is then skipped, with that reason.
+"""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+from checks import BOOTSTRAP, SERVER, finish
+
+ASK = pathlib.Path(os.environ["CLIENTS"]) / "ask"
+EXPECTED = ASK / "expected"
+PORT = int(BOOTSTRAP.split(":")[1])
+
+# Fields whose values are a run's own; they are replaced by a word when they are set.
+OWN = {"clusterId", "replicaDirectoryId", "logDir", "totalBytes", "usableBytes", "finalizedFeaturesEpoch",
+       "lastFetchTimestamp", "lastCaughtUpTimestamp", "lastTimestamp", "sessionId", "producerId", "topicId", "port",
+       "logEndOffset", "clusterAuthorizedOperations", "topicAuthorizedOperations", "partitionSize"}
+WORDING = {"errorMessage", "batchIndexErrorMessage", "documentation"}
+
+
+class Normal:
+    """Makes answers of different runs comparable."""
+
+    def __init__(self):
+        self.ids = {}
+        self.configs = None
+
+    def own(self, name, value):
+        if name == "producerId" and value == 0:
+            value = "0"
+        if value in (None, -1, 0, "", "AAAAAAAAAAAAAAAAAAAAAA", -2147483648):
+            return value
+        if name in ("topicId", "producerId"):
+            # The same one keeps its number, so that an answer for the wrong topic shows.
+            return self.ids.setdefault((name, value), f"<{name} {sum(key[0] == name for key in self.ids) + 1}>")
+        return f"<{name}>"
+
+    def value(self, name, value):
+        if name in WORDING:
+            return value if value is None else "<text>" if value else None
+        if name in OWN:
+            return self.own(name, value)
+        if name == "logAppendTimeMs" and value > 1_600_000_000_000:
+            return "<now>"
+        if name == "configs" and isinstance(value, list):
+            return self.topic_configs(value)
+        if isinstance(value, dict):
+            if "currentVoters" in value:
+                value = {**value, "highWatermark": value["highWatermark"] > 0, "leaderEpoch": value["leaderEpoch"] > 0}
+            return {key: self.value(key, child) for key, child in sorted(value.items())}
+        if isinstance(value, list):
+            children = [self.value("", child) for child in value]
+            return sorted(children, key=json.dumps) if children and isinstance(children[0], dict) else children
+        return value
+
+    def topic_configs(self, configs):
+        """Long lists of configurations are told by what differs from the first one."""
+        entries = {entry["name"]: {key: self.value(key, child) for key, child in sorted(entry.items())}
+                   for entry in configs}
+        if len(entries) < 30:
+            return list(entries.values())
+        if self.configs is None:
+            self.configs = entries
+            return [entries[name] for name in sorted(entries)]
+        return {"like the first, but": [entries.get(name, f"no {name}") for name in sorted({*entries, *self.configs})
+                                        if entries.get(name) != self.configs.get(name)]}
+
+    def line(self, line):
+        if line.startswith("{"):
+            return json.dumps(self.value("", json.loads(line)))
+        if re.fullmatch("[0-9a-f]+", line):
+            return f"an answer, correlation id {int(line[:8], 16)}"
+        return line
+
+
+def blocks(text):
+    """(request, answer, reason) for each request of a transcript; the reason is that of a `#!` line before it."""
+    normal, reason, request, answer = Normal(), None, None, []
+    for line in [*text.splitlines(), "#"]:
+        if line.startswith((">", "#")):
+            if request:
+                yield request, "\n".join(answer), reason
+                request, reason = None, None
+            if line.startswith("> "):
+                request, answer = line[2:], []
+            elif line.startswith("#!"):
+                reason = line[2:].strip()
+        elif line and request:
+            answer.append(normal.line(line))
+
+
+def transcript(script):
+    command = ["java", f"-Dlog4j2.configurationFile={os.environ['LOG4J']}", "-cp", os.environ["ASK_CLASSES"], "Ask",
+               BOOTSTRAP, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={
+        **os.environ, "ASK_ONE_LINE": "1", "ASK_SETTLE_MS": "250" if SERVER == "kafka" else "0"})
+    if done.returncode:
+        raise RuntimeError(done.stderr[-300:])
+    return list(blocks(done.stdout))
+
+
+def stored(name):
+    """The recorded answers in the order of the requests."""
+    found, request = [], None
+    for line in (EXPECTED / f"{name}.txt").read_text().splitlines():
+        if line.startswith("> "):
+            found.append([line[2:], []])
+        else:
+            found[-1][1].append(line)
+    return [(request, "\n".join(answer)) for request, answer in found]
+
+
+def difference(found, expected):
+    """The first place where two answers differ, with a little around it."""
+    at = next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), min(len(found), len(expected)))
+    begin = max(0, at - 60)
+    return f"...{found[begin:at + 160]} ... instead of ...{expected[begin:at + 160]}"
+
+
+def compare(name, answers):
+    same, recorded = 0, stored(name)
+    # A script may have grown since it was recorded: then it has to be recorded again.
+    if [request for request, _ in recorded] != [request for request, _, _ in answers]:
+        print(f"FAIL {name}: the requests are not those recorded, run with ASK_RECORD=1 --server kafka")
+        return
+    for (request, found, reason), (_, expected) in zip(answers, recorded):
+        short = request if len(request) < 160 else request[:160] + "..."
+        if found == expected:
+            same += 1
+        elif reason and SERVER == "milena":
+            print(f"skip {name}: {short}: {reason}")
+        else:
+            print(f"FAIL {name}: {short}: {difference(found, expected)}")
+    print(f"ok {name}: {same} of {len(answers)} answers are Kafka's", flush=True)
+
+
+for path in sorted(ASK.glob("*.ask")):
+    try:
+        answers = transcript(path)
+        if os.environ.get("ASK_RECORD") and SERVER == "kafka":
+            (EXPECTED / f"{path.stem}.txt").write_text("".join(f"> {r}\n{a}\n" for r, a, _ in answers))
+        compare(path.stem, answers)
+    except (RuntimeError, subprocess.TimeoutExpired, OSError) as error:
+        print(f"FAIL {path.stem}: {error}")
+finish()

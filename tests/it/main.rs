@@ -1,0 +1,3 @@
+//! The one integration-test binary: the house's own rules, and the rooms together.
+
+mod house;
