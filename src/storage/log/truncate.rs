@@ -51,6 +51,10 @@ impl Log {
             self.forget_segment(segment);
             deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
         }
+        if !deleted.is_empty() {
+            let flushed = self.shared.disk.sync_dir(&self.shared.directory);
+            self.note_failure(flushed)?;
+        }
         self.generation += 1;
         self.active = None;
         self.log_end_offset = offset;
@@ -81,6 +85,7 @@ impl Log {
         }
         self.shared.view().epochs.truncate_from_end(offset);
         self.write_epochs()?;
+        self.shared.disk.sync_dir(&self.shared.directory)?;
         self.generation += 1;
         self.reload(offset, now)?;
         Ok(deleted)
@@ -99,7 +104,9 @@ impl Log {
         let times = self.shared.handle(base, FileKind::TimeIndex)?;
         let entries = time_index::entries_below(&*times, segment.time_entries, base, offset)?;
         times.truncate(u64::from(entries) * time_index::ENTRY_SIZE as u64)?;
-        search.log.truncate(position)
+        search.log.truncate(position)?;
+        // Else a loss of power could bring back what was cut, over what the new leader sends.
+        search.log.sync_data()
     }
 
     /// Reads again what is on disk.

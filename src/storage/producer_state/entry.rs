@@ -120,4 +120,20 @@ impl ProducerEntry {
         }
         self.last_timestamp = batch.timestamp;
     }
+
+    /// This entry, with the batches of an older one of the same epoch remembered before its own.
+    pub(super) fn behind(self, older: &ProducerEntry) -> ProducerEntry {
+        let mut merged = ProducerEntry::new(self.producer_epoch);
+        if older.producer_epoch == self.producer_epoch {
+            merged = older.clone();
+        }
+        for batch in self.recent() {
+            merged.push(*batch);
+        }
+        ProducerEntry {
+            recent: merged.recent,
+            recent_count: merged.recent_count,
+            ..self
+        }
+    }
 }

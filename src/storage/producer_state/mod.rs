@@ -2,8 +2,8 @@
 //! fenced epochs, and knows the transactions that are open (KIP-98, `ProducerStateManager`).
 //!
 //! `storage::Log` owns one and calls `check` before a batch is written, `update` after. Invariant:
-//! the state is the sum of the batches below `end_offset`; a snapshot plus the batches behind it
-//! gives the same, but for the batches before each producer's last one.
+//! the state is the sum of the batches below `end_offset`; a snapshot of ours plus the batches
+//! behind it gives the same, one of Kafka's all but the batches before each producer's last one.
 
 mod entry;
 mod files;

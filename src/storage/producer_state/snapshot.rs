@@ -1,8 +1,10 @@
 //! The bytes of `<offset>.snapshot`, Kafka's `ProducerSnapshot` version 1.
 //!
 //! Called by [`super::files`]. Layout, big-endian: version i16 = 1, CRC-32C u32 of everything that
-//! follows, count i32, then 46 bytes per producer. Only a producer's last batch is in there; the
-//! other four are lost with the process, as with Kafka. Invariant: `encode(decode(bytes)) == bytes`.
+//! follows, count i32, then 46 bytes per entry. Kafka writes one entry per producer, for its last
+//! batch; here there is one for each batch that is remembered, oldest first, so that all five are
+//! known after a restart. Kafka's reader keeps the last entry it finds of a producer, which is the
+//! one it would have written. Invariant: `encode(decode(bytes)) == bytes`.
 
 use super::entry::{ProducerEntry, RecentBatch};
 use crate::model::{Offset, ProducerEpoch, ProducerId, Timestamp};
@@ -46,36 +48,50 @@ pub(super) fn encode<'a>(
 ) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_SIZE + producers.len() * ENTRY_SIZE);
     bytes.extend_from_slice(&VERSION.to_be_bytes());
-    bytes.extend_from_slice(&[0; ENTRIES_POSITION - CRC_POSITION]);
-    let count = i32::try_from(producers.len()).unwrap_or(i32::MAX);
-    bytes.extend_from_slice(&count.to_be_bytes());
-    for (producer_id, entry) in producers.take(count.unsigned_abs() as usize) {
-        encode_entry(&mut bytes, producer_id, entry);
+    bytes.extend_from_slice(&[0; HEAD_SIZE - CRC_POSITION]);
+    for (producer_id, entry) in producers {
+        let older = entry
+            .recent()
+            .split_last()
+            .map_or(&[][..], |(_, older)| older);
+        for batch in older {
+            encode_entry(&mut bytes, producer_id, entry, batch, batch.timestamp);
+        }
+        let last = entry.last_batch().copied().unwrap_or(RecentBatch {
+            last_sequence: -1,
+            last_offset: Offset::NONE,
+            offset_delta: 0,
+            timestamp: Timestamp::NONE,
+        });
+        encode_entry(&mut bytes, producer_id, entry, &last, entry.last_timestamp);
     }
+    // A file of two billion entries would have been refused by the disk long before.
+    let count = i32::try_from((bytes.len() - HEAD_SIZE) / ENTRY_SIZE).unwrap_or(i32::MAX);
+    bytes[ENTRIES_POSITION..HEAD_SIZE].copy_from_slice(&count.to_be_bytes());
     let crc = checksum(&bytes[ENTRIES_POSITION..]);
     bytes[CRC_POSITION..ENTRIES_POSITION].copy_from_slice(&crc.to_be_bytes());
     bytes
 }
 
-fn encode_entry(bytes: &mut Vec<u8>, producer_id: ProducerId, entry: &ProducerEntry) {
-    let last = entry.last_batch().copied().unwrap_or(RecentBatch {
-        last_sequence: -1,
-        last_offset: Offset::NONE,
-        offset_delta: 0,
-        timestamp: Timestamp::NONE,
-    });
+fn encode_entry(
+    bytes: &mut Vec<u8>,
+    producer_id: ProducerId,
+    entry: &ProducerEntry,
+    batch: &RecentBatch,
+    timestamp: Timestamp,
+) {
     let transaction = entry.transaction_first_offset.unwrap_or(Offset::NONE);
     bytes.extend_from_slice(&producer_id.0.to_be_bytes());
     bytes.extend_from_slice(&entry.producer_epoch.0.to_be_bytes());
-    bytes.extend_from_slice(&last.last_sequence.to_be_bytes());
-    bytes.extend_from_slice(&last.last_offset.0.to_be_bytes());
-    bytes.extend_from_slice(&last.offset_delta.to_be_bytes());
-    bytes.extend_from_slice(&entry.last_timestamp.0.to_be_bytes());
+    bytes.extend_from_slice(&batch.last_sequence.to_be_bytes());
+    bytes.extend_from_slice(&batch.last_offset.0.to_be_bytes());
+    bytes.extend_from_slice(&batch.offset_delta.to_be_bytes());
+    bytes.extend_from_slice(&timestamp.0.to_be_bytes());
     bytes.extend_from_slice(&entry.coordinator_epoch.to_be_bytes());
     bytes.extend_from_slice(&transaction.0.to_be_bytes());
 }
 
-/// Reads a snapshot, ours or Kafka's, in the order of the file.
+/// Reads a snapshot, ours or Kafka's, in the order of the file; a producer comes once.
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerEntry)>, InvalidSnapshot> {
     let Some((head, entries)) = bytes.split_first_chunk::<HEAD_SIZE>() else {
         return Err(InvalidSnapshot::TooShort(bytes.len()));
@@ -95,7 +111,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerEntry)>, I
         let size = bytes.len();
         return Err(InvalidSnapshot::Size { size, count });
     }
-    Ok(entries.iter().map(decode_entry).collect())
+    let mut producers: Vec<(ProducerId, ProducerEntry)> = Vec::new();
+    for (producer_id, entry) in entries.iter().map(decode_entry) {
+        match producers.last_mut() {
+            Some((known, older)) if *known == producer_id => *older = entry.behind(older),
+            _ => producers.push((producer_id, entry)),
+        }
+    }
+    Ok(producers)
 }
 
 fn decode_entry(bytes: &[u8; ENTRY_SIZE]) -> (ProducerId, ProducerEntry) {

@@ -337,7 +337,7 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_brings_back_every_producers_last_batch(
+    fn a_snapshot_brings_back_every_producers_batches(
         batches in prop::collection::vec(
             (0..6i64, 0..3i16, 0..1000i32, 1..5i32, any::<bool>()), 0..40),
     ) {
@@ -355,8 +355,7 @@ proptest! {
         prop_assert_eq!(read.first_undecided_offset(), states.first_undecided_offset());
         for (id, entry) in states.iter() {
             let found = read.get(id).unwrap();
-            prop_assert_eq!(found.last_batch(), entry.last_batch());
-            prop_assert_eq!(found.producer_epoch, entry.producer_epoch);
+            prop_assert_eq!(found, entry);
         }
     }
 }

@@ -143,6 +143,10 @@ pub(crate) fn recover(
     };
     let (producers, replayed) = producers::load_producers(site, &mut range, now)?;
     recovered.producers = producers;
+    if !report.set_aside.is_empty() {
+        // Else a loss of power could bring those files back beside what came after them.
+        site.disk.sync_dir(site.directory)?;
+    }
     report.batches_replayed = replayed;
     report.segments = recovered.segments.len();
     recovered.report = report;

@@ -6,7 +6,9 @@ use crate::model::{Offset, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::disk::OpenMode;
 use crate::storage::log::producers::note_batch;
-use crate::storage::producer_state::{ProducerStates, delete_snapshots, load_newest_snapshot};
+use crate::storage::producer_state::{
+    ProducerStates, delete_snapshots, list_snapshots, load_newest_snapshot,
+};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::FileKind;
 use crate::storage::segment::search::SegmentSearch;
@@ -22,14 +24,21 @@ pub(super) struct Range<'a> {
 }
 
 /// Rebuilds the state at the end of the log; also how many batches were read for it. Snapshots
-/// that lie beyond the end, or cannot be read, are removed.
+/// that lie beyond the end, cannot be read or are of no use any more are removed.
 pub(super) fn load_producers(
     site: &Site<'_>,
     range: &mut Range<'_>,
     now: Timestamp,
 ) -> Result<(ProducerStates, u64), StorageError> {
     let (start, end) = (range.log_start_offset, range.log_end_offset);
-    delete_snapshots(&**site.disk, site.directory, |offset| offset > end)?;
+    let newest = list_snapshots(&**site.disk, site.directory)?
+        .into_iter()
+        .rfind(|offset| *offset <= end);
+    // As Kafka keeps them: one for each segment, and the newest.
+    let bases: Vec<Offset> = range.segments.iter().map(|s| s.base_offset).collect();
+    delete_snapshots(&**site.disk, site.directory, |offset| {
+        offset > end || (Some(offset) != newest && !bases.contains(&offset))
+    })?;
     let mut states = load_newest_snapshot(
         &**site.disk,
         site.directory,

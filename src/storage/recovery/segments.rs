@@ -265,6 +265,8 @@ impl Loader<'_> {
                 found.length - size
             );
             log.truncate(size)?;
+            // Else a second loss of power could bring back what was cut, over what came after.
+            log.sync_data()?;
             self.report.bytes_cut += found.length - size;
             self.report.cut_because = Some(torn.to_string());
         }

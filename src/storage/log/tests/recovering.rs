@@ -291,6 +291,28 @@ fn the_duplicate_window_survives_a_kill_over_rolled_segments() {
 }
 
 #[test]
+fn all_five_batches_of_a_producer_are_known_after_a_restart() {
+    for clean in [true, false] {
+        let mut bench = Bench::new(small());
+        for sequence in 0..8 {
+            bench.append(&batch_of(7, sequence, &["x"]));
+        }
+        bench.log.roll(NOW).unwrap();
+        match clean {
+            true => bench.close_and_reopen(),
+            false => bench.kill_and_reopen(),
+        };
+        for sequence in 3..8 {
+            let again = bench.append(&batch_of(7, sequence, &["x"]));
+            assert!(again.duplicate);
+            assert_eq!(again.first_offset.0, i64::from(sequence));
+        }
+        let forgotten = batch_of(7, 2, &["x"]);
+        assert!(bench.log.append_as_leader(&forgotten, EPOCH, NOW).is_err());
+    }
+}
+
+#[test]
 fn a_log_found_by_its_files_alone_knows_its_producers() {
     let mut bench = Bench::new(small());
     for sequence in 0..30 {
