@@ -21,7 +21,11 @@ PYTHON_PACKAGES = ["confluent-kafka==2.16.1", "kafka-python==3.0.12", "aiokafka=
 KAFKAJS = "2.2.4"
 
 # Settings of the server that a suite needs; the rest are the server's own.
-OVERRIDES = {"durability": ["log.segment.bytes=1048576"]}
+OVERRIDES = {
+    "durability": ["log.segment.bytes=1048576"],
+    # Records of 1970 are asked for here, before retention may look at them.
+    "ask": ["log.initial.task.delay.ms=3600000"],
+}
 
 
 class Missing(Exception):
@@ -36,6 +40,14 @@ def needs(program):
 def quiet(command, **options):
     """Run an installer without its chatter; the error of a failure carries what it said."""
     subprocess.run(command, check=True, capture_output=True, **options)
+
+
+def build(command, **options):
+    """Compile a suite's own sources: everything it needs is there, so a failure is the suite's."""
+    try:
+        quiet(command, **options)
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError((error.stderr + error.stdout).decode(errors="replace").strip()) from None
 
 
 def python():
@@ -78,7 +90,7 @@ def java_classes(folder):
     classes = CACHE / "java" / f"{pathlib.Path(folder).name}-{kafka.VERSION}-{digest}"
     if not (classes / "complete").exists():
         classes.mkdir(parents=True, exist_ok=True)
-        quiet(["javac", "-nowarn", "-d", str(classes), "-cp", jars, *map(str, sources)])
+        build(["javac", "-nowarn", "-d", str(classes), "-cp", jars, *map(str, sources)])
         (classes / "complete").touch()
     return f"{classes}:{jars}"
 
@@ -103,7 +115,8 @@ def franz_go():
     environment = {"GOMODCACHE": str(home / "modules"), "GOCACHE": str(home / "build"),
                    "GOFLAGS": "-mod=readonly -modcacherw", "CGO_ENABLED": "0"}
     binary = home / "franz-go"
-    quiet(["go", "build", "-o", str(binary), "."], cwd=SUITES_DIR / "franz-go", env={**os.environ, **environment})
+    quiet(["go", "mod", "download"], cwd=SUITES_DIR / "franz-go", env={**os.environ, **environment})
+    build(["go", "build", "-o", str(binary), "."], cwd=SUITES_DIR / "franz-go", env={**os.environ, **environment})
     return [str(binary)], {}
 
 

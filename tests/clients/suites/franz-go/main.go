@@ -18,6 +18,9 @@ import (
 
 var bootstrap = os.Getenv("BOOTSTRAP")
 
+// base is the first timestamp, an hour ago: retention by time must not find the records old.
+var base = time.Now().UnixMilli() - 3_600_000
+
 // check runs one check and prints how it went.
 func check(name string, body func(ctx context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -51,7 +54,7 @@ func produce(ctx context.Context, topic string, count int, start int64, options 
 	records := make([]*kgo.Record, count)
 	for i := range records {
 		records[i] = &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Appendf(nil, "v%d", i),
-			Timestamp: time.UnixMilli(1_700_000_000_000 + int64(i)*10),
+			Timestamp: time.UnixMilli(base + int64(i)*10),
 			Headers:   []kgo.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h", Value: []byte("2")}}}
 	}
 	for i, result := range producer.ProduceSync(ctx, records...) {
@@ -94,7 +97,7 @@ func readsFrom(ctx context.Context, topic string, from kgo.Offset, first, count 
 			expect("key", string(record.Key), fmt.Sprintf("k%d", number)),
 			expect("value", string(record.Value), fmt.Sprintf("v%d", number)),
 			expect("headers", len(record.Headers), 2),
-			expect("timestamp", record.Timestamp.UnixMilli(), 1_700_000_000_000+int64(number)*10)); err != nil {
+			expect("timestamp", record.Timestamp.UnixMilli(), base+int64(number)*10)); err != nil {
 			return err
 		}
 	}
@@ -333,7 +336,7 @@ func consuming(admin *kadm.Client) {
 		return errors.Join(readsFrom(ctx, topic, kgo.NewOffset().AtStart(), 0, 100),
 			readsFrom(ctx, topic, kgo.NewOffset().At(57), 57, 100),
 			readsFrom(ctx, topic, kgo.NewOffset().AtEnd().Relative(-5), 95, 100),
-			readsFrom(ctx, topic, kgo.NewOffset().AfterMilli(1_700_000_000_000+605), 61, 100))
+			readsFrom(ctx, topic, kgo.NewOffset().AfterMilli(base+605), 61, 100))
 	})
 	check("consumer: small fetches", func(ctx context.Context) error {
 		return readsFrom(ctx, topic, kgo.NewOffset().AtStart(), 0, 100, kgo.FetchMaxBytes(1), kgo.FetchMaxPartitionBytes(1))
@@ -373,7 +376,7 @@ func consuming(admin *kadm.Client) {
 		if err != nil {
 			return err
 		}
-		after, err := admin.ListOffsetsAfterMilli(ctx, 1_700_000_000_000+15, topic)
+		after, err := admin.ListOffsetsAfterMilli(ctx, base+15, topic)
 		if err != nil {
 			return err
 		}

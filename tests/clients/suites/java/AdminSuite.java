@@ -272,17 +272,18 @@ final class AdminSuite extends Data {
         TopicPartition where = new TopicPartition("ja-records", 0);
         Checks.check("admin: listOffsets with every specification", () -> {
             Checks.get(admin.createTopics(List.of(new NewTopic("ja-records", 2, (short) 1))).all());
-            produce("ja-records", 0, "none", List.of(record("a", 1000), record("b", 5000), record("c", 3000)));
+            produce("ja-records", 0, "none", List.of(record("a", BASE), record("b", BASE + 5000),
+                record("c", BASE + 3000)));
             Checks.equal(offset(admin, where, OffsetSpec.earliest()).offset(), 0L, "earliest");
             Checks.equal(offset(admin, where, OffsetSpec.latest()).offset(), 3L, "latest");
             Checks.equal(offset(admin, where, OffsetSpec.latest()).leaderEpoch(), Optional.of(0), "leader epoch");
             Checks.equal(offset(admin, where, OffsetSpec.maxTimestamp()).offset(), 1L, "max timestamp");
-            Checks.equal(offset(admin, where, OffsetSpec.maxTimestamp()).timestamp(), 5000L, "its timestamp");
+            Checks.equal(offset(admin, where, OffsetSpec.maxTimestamp()).timestamp(), BASE + 5000, "its timestamp");
             Checks.equal(offset(admin, where, OffsetSpec.earliestLocal()).offset(), 0L, "earliest local");
             Checks.equal(offset(admin, where, OffsetSpec.latestTiered()).offset(), -1L, "latest tiered");
             Checks.equal(offset(admin, where, OffsetSpec.earliestPendingUpload()).offset(), -1L, "earliest pending upload");
-            Checks.equal(offset(admin, where, OffsetSpec.forTimestamp(1001)).offset(), 1L, "after 1001");
-            Checks.equal(offset(admin, where, OffsetSpec.forTimestamp(5001)).offset(), -1L, "after all");
+            Checks.equal(offset(admin, where, OffsetSpec.forTimestamp(BASE + 1)).offset(), 1L, "after the first");
+            Checks.equal(offset(admin, where, OffsetSpec.forTimestamp(BASE + 5001)).offset(), -1L, "after all");
             TopicPartition empty = new TopicPartition("ja-records", 1);
             Checks.equal(offset(admin, empty, OffsetSpec.maxTimestamp()).offset(), -1L, "max timestamp of nothing");
             Checks.equal(offset(admin, empty, OffsetSpec.latest()).offset(), 0L, "latest of nothing");

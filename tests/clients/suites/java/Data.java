@@ -19,6 +19,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** Producing and reading back, as the Java suites need it. */
 class Data {
+    /** Timestamps count from an hour ago: retention by time must not find them old. */
+    static final long BASE = System.currentTimeMillis() - 3_600_000L;
+
     /** A record without a key. */
     static ProducerRecord<byte[], byte[]> record(String value, long timestamp) {
         return new ProducerRecord<>("", null, timestamp, null, value == null ? null : bytes(value));

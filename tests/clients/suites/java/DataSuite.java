@@ -50,7 +50,7 @@ final class DataSuite extends Data {
     private static List<ProducerRecord<byte[], byte[]>> numbered(int count) {
         List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            records.add(record("value " + i, 1_700_000_000_000L + i));
+            records.add(record("value " + i, BASE + i));
         }
         return records;
     }
@@ -71,11 +71,11 @@ final class DataSuite extends Data {
                 List<RecordMetadata> answers = produce(where.topic(), 0, codec, numbered(1000));
                 for (int i = 0; i < answers.size(); i++) {
                     Checks.equal(answers.get(i).offset(), (long) i, "offset");
-                    Checks.equal(answers.get(i).timestamp(), 1_700_000_000_000L + i, "timestamp");
+                    Checks.equal(answers.get(i).timestamp(), BASE + i, "timestamp");
                 }
                 List<ConsumerRecord<byte[], byte[]>> read = readAll(where, 1000);
                 Checks.equal(values(read), numberedValues(0, 1000), "values");
-                Checks.equal(read.get(7).timestamp(), 1_700_000_000_007L, "timestamp");
+                Checks.equal(read.get(7).timestamp(), BASE + 7, "timestamp");
                 Checks.equal(read.get(7).leaderEpoch(), java.util.Optional.of(0), "leader epoch");
             });
         }
@@ -89,7 +89,7 @@ final class DataSuite extends Data {
         }
         Checks.check("producer: nulls, headers with one name twice", () -> {
             TopicPartition where = new TopicPartition("jd-shapes", 0);
-            ProducerRecord<byte[], byte[]> record = new ProducerRecord<>("", (Integer) null, 5L, null, (byte[]) null);
+            ProducerRecord<byte[], byte[]> record = new ProducerRecord<>("", (Integer) null, BASE, null, (byte[]) null);
             record.headers().add("a", bytes("1")).add("a", bytes("2")).add("n", null).add("", new byte[0]);
             create(where.topic(), 1, Map.of());
             produce(where.topic(), 0, "none", List.of(record, new ProducerRecord<>("", new byte[0], new byte[0])));
@@ -166,14 +166,14 @@ final class DataSuite extends Data {
         for (int i = 0; i < count; i++) {
             byte[] value = new byte[100];
             random.nextBytes(value);
-            records.add(new ProducerRecord<>("", null, 1_700_000_000_000L + i, null, value));
+            records.add(new ProducerRecord<>("", null, BASE + i, null, value));
         }
         return records;
     }
 
     private static void consumers() {
         TopicPartition where = new TopicPartition("jd-starts", 0);
-        long base = 1_700_000_000_000L;
+        long base = BASE;
         Checks.check("consumer: beginning, end, offset, time", () -> {
             create(where.topic(), 2, Map.of());
             produce(where.topic(), 0, Map.of("batch.size", 300), numbered(100));
