@@ -88,10 +88,6 @@ fn a_frame_that_is_not_understood_closes_the_connection() {
             "a huge number of tags",
             "0003 000c 00000001 0003 61736b ffffffff0f",
         ),
-        (
-            "bytes after the request",
-            "0003 0000 00000001 0003 61736b 00000000 0000",
-        ),
     ] {
         let outcome = desk.send(frame(hex));
         assert!(matches!(outcome, Reply::Close(_)), "{what}: {outcome:?}");

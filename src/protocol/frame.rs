@@ -119,7 +119,8 @@ fn limits(length: usize) -> DecodeLimits {
 ///
 /// # Errors
 /// [`ProtocolError::UnsupportedVersion`] if the message has no such version,
-/// [`ProtocolError::Malformed`] if it is not well-formed, exceeds a limit or leaves bytes over.
+/// [`ProtocolError::Malformed`] if it is not well-formed, or exceeds a limit. Bytes left over are ignored, as
+/// Kafka does: librdkafka sends three too many with some of its Metadata requests.
 pub fn decode_body<M: KafkaMessage>(body: Bytes, api_version: i16) -> Result<M, ProtocolError> {
     let version = ApiVersion::new(api_version);
     if !M::supports(version) {
@@ -141,7 +142,6 @@ pub fn decode_body<M: KafkaMessage>(body: Bytes, api_version: i16) -> Result<M, 
     let limits = limits(body.len());
     let mut decoder = Decoder::new(body, limits).map_err(malformed)?;
     let message = M::decode(&mut decoder, version).map_err(malformed)?;
-    decoder.finish().map_err(malformed)?;
     Ok(message)
 }
 

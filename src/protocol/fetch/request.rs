@@ -87,7 +87,7 @@ impl FetchRequest {
     ///
     /// # Errors
     /// [`ProtocolError::UnsupportedVersion`] outside 4 to 18, [`ProtocolError::Malformed`] if the
-    /// body is not well-formed or has bytes left over.
+    /// body is not well-formed . Bytes left over are ignored, as Kafka does.
     pub fn decode(body: Bytes, api_version: i16) -> Result<FetchRequest, ProtocolError> {
         if !VERSIONS.contains(&api_version) {
             return Err(ProtocolError::UnsupportedVersion {
@@ -116,7 +116,6 @@ impl FetchRequest {
         if flexible {
             decode_tags(&mut reader, api_version, &mut request)?;
         }
-        reader.finish()?;
         Ok(request)
     }
 

@@ -50,7 +50,7 @@ impl ProduceRequest {
     ///
     /// # Errors
     /// [`ProtocolError::UnsupportedVersion`] outside 3 to 13, [`ProtocolError::Malformed`] if the
-    /// body is not well-formed or has bytes left over.
+    /// body is not well-formed . Bytes left over are ignored, as Kafka does.
     pub fn decode(body: Bytes, api_version: i16) -> Result<ProduceRequest, ProtocolError> {
         if !VERSIONS.contains(&api_version) {
             return Err(ProtocolError::UnsupportedVersion {
@@ -72,7 +72,6 @@ impl ProduceRequest {
         if flexible {
             reader.skip_tagged_fields()?;
         }
-        reader.finish()?;
         Ok(ProduceRequest {
             transactional_id,
             acks,

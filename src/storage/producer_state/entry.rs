@@ -104,7 +104,7 @@ impl ProducerEntry {
     pub fn move_to_epoch(&mut self, epoch: ProducerEpoch) {
         if self.producer_epoch != epoch {
             self.producer_epoch = epoch;
-            self.recent = ProducerEntry::new(epoch).recent;
+            self.recent = [RecentBatch::default(); BATCHES_RETAINED];
             self.recent_count = 0;
         }
     }
