@@ -164,7 +164,7 @@ impl QuorumLog {
         let position = segment.length;
         if let Err(error) = segment.file.write_at(&[IoSlice::new(bytes)], position) {
             let cut = segment.file.truncate(position);
-            self.poisoned = !error.is_out_of_space() || cut.is_err();
+            self.poisoned = !error.is_passing() || cut.is_err();
             return Err(error);
         }
         if let Err(error) = segment.file.sync_data() {
@@ -284,7 +284,7 @@ impl QuorumLog {
     /// was replaced.
     fn poison_on_error<T>(&mut self, result: Result<T, StorageError>) -> Result<T, StorageError> {
         if let Err(error) = &result {
-            self.poisoned |= !error.is_out_of_space();
+            self.poisoned |= !error.is_passing();
         }
         result
     }
