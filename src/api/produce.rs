@@ -78,7 +78,6 @@ fn begin(gateway: &Gateway, peer: &Peer, mut request: ProduceRequest, api_versio
         image: &image,
         peer,
         acks: acks(request.acks),
-        transactional: request.transactional_id.is_some(),
         api_version,
         deadline: deadline(&gateway.data, request.timeout_ms),
     };
@@ -143,7 +142,6 @@ struct Door<'a> {
     image: &'a Image,
     peer: &'a Peer,
     acks: Option<Acks>,
-    transactional: bool,
     api_version: i16,
     deadline: Moment,
 }
@@ -194,9 +192,10 @@ impl OpenTopic<'_> {
         let mut scratch = door.gateway.data.codec_scratch.borrow_mut();
         let batch = validate_produce(batch.unwrap_or_default(), &self.rules, &mut scratch)
             .map_err(|invalid| refuse(index, &invalid))?;
-        if door.transactional || batch.header.is_transactional() {
+        if batch.header.is_transactional() {
+            // The code with which FindCoordinator and InitProducerId refuse: no client retries it.
             let why = "transactions are not available on this broker yet";
-            let error = ErrorCode::InvalidTxnState;
+            let error = ErrorCode::TransactionalIdAuthorizationFailed;
             return Err(PartitionAnswer::failed(index, error, Some(why.to_owned())));
         }
         Ok(((self.topic.id, index), batch))
