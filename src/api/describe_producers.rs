@@ -48,7 +48,7 @@ pub(super) async fn handle(
         let partitions = partitions.map(|(index, listed)| {
             answer(
                 *index,
-                listed.and_then(|l| l.map_err(|r| errors::fetch_refusal_code(r))),
+                listed.and_then(|listed| listed.map_err(errors::fetch_refusal_code)),
             )
         });
         message!(TopicResponse {

@@ -82,6 +82,6 @@ pub(super) async fn look(
         .await;
     views
         .into_iter()
-        .map(|view| view?.map_err(|refusal| errors::fetch_refusal_code(refusal)))
+        .map(|view| view?.map_err(errors::fetch_refusal_code))
         .collect()
 }

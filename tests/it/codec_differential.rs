@@ -74,6 +74,10 @@ fn compare<T: Decodable + Encodable + std::fmt::Debug>(
         let Some(written) = ours(body.clone()) else {
             continue;
         };
+        // Bytes behind the message are ignored, so a shorter one was written back: nothing to compare.
+        if written.len() < body.len() {
+            continue;
+        }
         let theirs = T::decode(&mut body.clone(), version)
             .unwrap_or_else(|error| panic!("{name} {version}: only we read {body:02x?}: {error}"));
         let mut back = BytesMut::new();

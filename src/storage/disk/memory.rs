@@ -384,3 +384,7 @@ impl DiskFile for MemoryFile {
         &self.path
     }
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

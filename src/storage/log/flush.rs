@@ -13,7 +13,7 @@ use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::producer_state::snapshot_path;
 use crate::storage::segment::names::FileKind;
 
-use super::Log;
+use super::{Log, unless_full};
 
 /// Files to be flushed, in order.
 #[derive(Debug)]
@@ -118,10 +118,11 @@ impl Log {
     }
 
     fn write_changed_epochs(&mut self) -> Result<(), StorageError> {
-        match self.epochs_changed {
-            true => self.write_epochs(),
-            false => Ok(()),
+        if self.epochs_changed {
+            let written = self.write_epochs();
+            unless_full(written)?;
         }
+        Ok(())
     }
 
     /// The log files of all segments that were touched. Closed ones come with their indexes and the

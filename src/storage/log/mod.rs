@@ -49,6 +49,17 @@ fn floor_segment(segments: &[SegmentInfo], offset: Offset) -> Offset {
     floor.map_or(Offset::ZERO, |segment| segment.base_offset)
 }
 
+/// Takes a lack of space for something that did not happen, but said.
+fn unless_full<T>(result: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+    match result {
+        Err(error) if error.is_out_of_space() => {
+            log::warn!("{error}; going on without");
+            Ok(None)
+        }
+        result => result.map(Some),
+    }
+}
+
 /// One partition's log.
 #[derive(Debug)]
 pub struct Log {
@@ -120,8 +131,8 @@ impl Log {
             log_end_offset: recovered.log_end_offset,
             recovery_point: recovered.recovery_point,
             latest_epoch: latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch),
-            // Written anew at the next occasion: recovery may have found more, or cut some.
-            epochs_changed: true,
+            // After an unclean end nobody knows whether the checkpoint is on the device.
+            epochs_changed: recovered.epochs_changed || !input.clean_shutdown,
             topic_id: input.topic_id,
             random,
             poisoned: false,
@@ -309,9 +320,15 @@ impl Log {
     pub fn close(&mut self) -> Result<(), StorageError> {
         self.refuse_if_poisoned()?;
         if self.active.is_some() {
-            self.finish_active()?;
+            // On a full disk: shorter indexes make the next life slower, not wrong, and reigns
+            // that have batches are in the checkpoint already.
+            let finished = self.finish_active();
+            if unless_full(finished)?.is_none() {
+                self.shared.view().tail.restart(0);
+            }
             if self.epochs_changed {
-                self.write_epochs()?;
+                let written = self.write_epochs();
+                unless_full(written)?;
             }
             self.write_snapshot()?;
         }

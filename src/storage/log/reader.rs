@@ -157,40 +157,47 @@ impl LogReader {
             };
             (wanted, plan)
         };
-        loop {
-            let look = look(&self.shared.view(), &wanted);
-            match look {
-                Look::Nothing => return Ok(plan),
-                Look::Tail {
-                    segment,
-                    start,
-                    end,
-                    warm,
-                } => {
-                    let log = self.shared.handle(segment, FileKind::Log)?;
-                    fill(&mut plan, log, start, end, warm);
-                    return Ok(plan);
-                }
-                Look::Segment {
-                    info,
-                    pending,
-                    end,
-                    next,
-                    warm_from,
-                } => {
-                    let search = self.shared.search(info, pending)?;
-                    if let Some(first) = search.batch_reaching(wanted.from)? {
-                        let end = end_of(&search, first, end, &wanted)?;
-                        let warm = first.position >= warm_from;
-                        fill(&mut plan, search.log, first.position, end, warm);
-                        return Ok(plan);
-                    }
-                    // Compaction took the segment's last batches: go on in the next one.
-                    match next {
-                        Some(next) => wanted.from = next,
-                        None => return Ok(plan),
-                    }
-                }
+        while let Some(next) = self.look_once(&wanted, &mut plan)? {
+            wanted.from = next;
+        }
+        Ok(plan)
+    }
+
+    /// Fills the plan from one segment; the next segment's base when compaction took all that this
+    /// one had from the wanted offset on.
+    fn look_once(
+        &self,
+        wanted: &Wanted,
+        plan: &mut ReadPlan,
+    ) -> Result<Option<Offset>, StorageError> {
+        let look = look(&self.shared.view(), wanted);
+        match look {
+            Look::Nothing => Ok(None),
+            Look::Tail {
+                segment,
+                start,
+                end,
+                warm,
+            } => {
+                let log = self.shared.handle(segment, FileKind::Log)?;
+                fill(plan, log, start, end, warm);
+                Ok(None)
+            }
+            Look::Segment {
+                info,
+                pending,
+                end,
+                next,
+                warm_from,
+            } => {
+                let search = self.shared.search(info, pending)?;
+                let Some(first) = search.batch_reaching(wanted.from)? else {
+                    return Ok(next);
+                };
+                let end = end_of(&search, first, end, wanted)?;
+                let warm = first.position >= warm_from;
+                fill(plan, search.log, first.position, end, warm);
+                Ok(None)
             }
         }
     }

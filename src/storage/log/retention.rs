@@ -12,7 +12,7 @@ use crate::storage::disk::Disk;
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{DELETED_SUFFIX, FileKind, FileName};
 
-use super::Log;
+use super::{Log, unless_full};
 
 /// Why a segment was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,10 @@ impl Log {
         let all = due.len() == self.segments();
         if all && !due.is_empty() {
             // The active segment cannot go; what is in it can, once there is another one.
-            self.roll(now)?;
+            let rolled = self.roll(now);
+            if unless_full(rolled)?.is_none() {
+                due.pop();
+            }
         }
         let mut deleted = Vec::new();
         for (segment, reason) in due.drain(..) {
@@ -87,7 +90,9 @@ impl Log {
             deleted.push(self.rename_deleted(&segment, reason)?);
         }
         if !deleted.is_empty() && self.epochs_changed {
-            self.write_epochs()?;
+            // On a full disk deleting is what helps; the checkpoint comes with the next append.
+            let written = self.write_epochs();
+            unless_full(written)?;
         }
         Ok(deleted)
     }

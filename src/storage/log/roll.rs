@@ -13,8 +13,8 @@ use super::Log;
 use super::active::Active;
 
 impl Log {
-    /// Closes the active segment if it is older than `segment.ms` allows, without waiting for the
-    /// next batch; says whether it did. Kafka leaves that to the next append, retention needs it.
+    /// Closes the active segment, if it has batches, without waiting for the next one; says whether
+    /// it did. Retention needs that, appends roll by themselves.
     ///
     /// # Errors
     /// When files cannot be written.
@@ -92,6 +92,8 @@ impl Log {
     /// Makes the files of a segment and goes on there.
     fn make_segment(&mut self, base_offset: Offset, now: Timestamp) -> Result<(), StorageError> {
         let shared = Arc::clone(&self.shared);
+        // A reader may still have files of a segment that had this name before a truncation.
+        shared.handles.forget(base_offset);
         let open = |kind, mode| {
             let name = FileName::live(base_offset, kind).to_string();
             shared.disk.open(&shared.directory.join(name), mode)

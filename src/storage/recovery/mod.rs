@@ -92,6 +92,8 @@ pub(crate) struct Recovered {
     pub(crate) log_end_offset: Offset,
     pub(crate) recovery_point: Offset,
     pub(crate) epochs: LeaderEpochs,
+    /// Whether they are not what the checkpoint says.
+    pub(crate) epochs_changed: bool,
     pub(crate) producers: ProducerStates,
     pub(crate) report: RecoveryReport,
 }
@@ -121,6 +123,7 @@ pub(crate) fn recover(
     };
     let mut report = RecoveryReport::default();
     let (epochs, epochs_known) = load_epochs(site)?;
+    let checkpointed = epochs.clone();
     let mut loader = segments::Loader {
         site,
         input,
@@ -135,6 +138,7 @@ pub(crate) fn recover(
     }
     epochs.truncate_from_end(recovered.log_end_offset);
     epochs.truncate_from_start(recovered.log_start_offset);
+    recovered.epochs_changed = epochs != checkpointed;
     recovered.epochs = epochs;
     let mut range = producers::Range {
         log_start_offset: recovered.log_start_offset,
@@ -164,6 +168,7 @@ fn nothing(site: &Site<'_>, input: &RecoveryInput) -> Recovered {
         log_end_offset: start,
         recovery_point: start,
         epochs: LeaderEpochs::default(),
+        epochs_changed: false,
         producers,
         report: RecoveryReport::default(),
     }

@@ -1,16 +1,18 @@
 //! Loading segments: those below the recovery point by their names and lengths alone, those above
 //! by reading every batch.
 
+use std::sync::Arc;
+
 use crate::model::{Offset, Timestamp};
 use crate::storage::StorageError;
-use crate::storage::disk::OpenMode;
+use crate::storage::disk::{DiskFile, OpenMode};
 use crate::storage::leader_epochs::LeaderEpochs;
-use crate::storage::offset_index;
+use crate::storage::offset_index::{self, OffsetEntry};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::segment::scan::{BatchScan, HeaderScan, Torn};
 use crate::storage::segment::search::SegmentSearch;
-use crate::storage::time_index;
+use crate::storage::time_index::{self, TimeEntry};
 
 use super::index_builder::{IndexBuilder, later, no_timestamp};
 use super::inventory::{Found, Inventory};
@@ -187,34 +189,15 @@ impl Loader<'_> {
             index: Some(index),
             pending: Vec::new(),
         };
-        let first = match search.scan(0).next() {
-            Ok(first) => first,
-            Err(StorageError::Corrupt { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(first) = unless_corrupt(search.scan(0).next())? else {
+            return Ok(None);
         };
-        let mut max = last_time_entry.unwrap_or(no_timestamp(base_offset));
-        let start = last_entry.map_or(0, |entry| entry.position.into());
-        let mut scan = search.scan(start);
-        let mut next_offset = base_offset;
-        loop {
-            match scan.next() {
-                Ok(Some(located)) => {
-                    let fits = located.position != start
-                        || last_entry
-                            .is_none_or(|entry| entry.offset == located.header.last_offset());
-                    if !fits {
-                        return Ok(None);
-                    }
-                    max = later(max, &located);
-                    next_offset = located.header.next_offset();
-                }
-                Ok(None) => break,
-                Err(StorageError::Corrupt { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        let timeless = info.size > 0 && max.timestamp == Timestamp::NONE && info.time_entries == 0;
-        if scan.position() != info.size || (timeless && last_entry.is_some()) {
+        let max = last_time_entry.unwrap_or(no_timestamp(base_offset));
+        let Some((max, next_offset)) = walk_end(&search, last_entry, max)? else {
+            return Ok(None);
+        };
+        let timeless = max.timestamp == Timestamp::NONE && info.time_entries == 0;
+        if timeless && last_entry.is_some() {
             return Ok(None);
         }
         info.max_timestamp = Some(max);
@@ -256,19 +239,9 @@ impl Loader<'_> {
             ..listed(base_offset, found)
         };
         // A file whose very first batch is wrong is left as it is: it will be set aside whole.
-        let keeps = torn.is_none() || size > 0 || matches!(torn, Some(Torn::Partial));
-        if let Some(torn) = &torn
-            && keeps
-        {
-            log::warn!(
-                "cutting {} bytes at {size} off segment {base_offset}: {torn}",
-                found.length - size
-            );
-            log.truncate(size)?;
-            // Else a second loss of power could bring back what was cut, over what came after.
-            log.sync_data()?;
-            self.report.bytes_cut += found.length - size;
-            self.report.cut_because = Some(torn.to_string());
+        let keeps = size > 0 || matches!(torn, None | Some(Torn::Partial));
+        if let Some(torn) = torn.as_ref().filter(|_| keeps) {
+            self.cut(&*log, base_offset, found.length, size, torn)?;
         }
         let mut last_time_entry = indexes.finish();
         if keeps {
@@ -287,6 +260,25 @@ impl Loader<'_> {
         })
     }
 
+    /// Cuts off what is behind the last whole batch.
+    fn cut(
+        &mut self,
+        log: &dyn DiskFile,
+        base_offset: Offset,
+        length: u64,
+        size: u64,
+        torn: &Torn,
+    ) -> Result<(), StorageError> {
+        let bytes = length - size;
+        log::warn!("cutting {bytes} bytes at {size} off segment {base_offset}: {torn}");
+        log.truncate(size)?;
+        // Else a second loss of power could bring back what was cut, over what came after.
+        log.sync_data()?;
+        self.report.bytes_cut += bytes;
+        self.report.cut_because = Some(torn.to_string());
+        Ok(())
+    }
+
     /// A file whose first batch has offsets below its name, or none at all where there are bytes,
     /// is not this log's.
     fn belongs(&self, looked: &Looked) -> bool {
@@ -296,13 +288,44 @@ impl Loader<'_> {
         ) || looked.info.size > 0
     }
 
-    fn open(
-        &self,
-        base_offset: Offset,
-        kind: FileKind,
-    ) -> Result<std::sync::Arc<dyn crate::storage::disk::DiskFile>, StorageError> {
+    fn open(&self, base_offset: Offset, kind: FileKind) -> Result<Arc<dyn DiskFile>, StorageError> {
         let path = self.site.path(base_offset, kind);
         self.site.disk.open(&path, OpenMode::Write)
+    }
+}
+
+/// Damage is an answer here: what was read cannot be believed.
+fn unless_corrupt<T>(result: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+    match result {
+        Err(StorageError::Corrupt { .. }) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Walks from the last indexed batch to the end: the largest timestamp, and the offset behind. None
+/// when the entry points at no batch, or the file does not end with one.
+fn walk_end(
+    search: &SegmentSearch,
+    last_entry: Option<OffsetEntry>,
+    mut max: TimeEntry,
+) -> Result<Option<(TimeEntry, Offset)>, StorageError> {
+    let mut indexed = last_entry.map(|entry| entry.offset);
+    let mut scan = search.scan(last_entry.map_or(0, |entry| entry.position.into()));
+    let mut next_offset = search.info.base_offset;
+    loop {
+        let Some(next) = unless_corrupt(scan.next())? else {
+            return Ok(None);
+        };
+        let Some(located) = next else {
+            let whole = scan.position() == search.info.size && indexed.is_none();
+            return Ok(whole.then_some((max, next_offset)));
+        };
+        let expected = indexed.take();
+        if expected.is_some_and(|offset| offset != located.header.last_offset()) {
+            return Ok(None);
+        }
+        max = later(max, &located);
+        next_offset = located.header.next_offset();
     }
 }
 

@@ -52,26 +52,24 @@ impl SegmentSearch {
     ) -> Result<Boundary, StorageError> {
         let floor = self
             .floor_by_position(limit)
-            .map_or(0, |entry| u64::from(entry.position))
-            .max(from.position);
-        let mut boundary = Boundary {
-            position: floor,
-            next_offset: from.header.base_offset,
-        };
-        let mut scan = self.scan(floor);
-        while let Some(located) = scan.next()? {
-            if located.end() > limit {
-                return Ok(Boundary {
-                    position: located.position,
-                    next_offset: located.header.base_offset,
-                });
+            .filter(|entry| u64::from(entry.position) > from.position);
+        if let Some(entry) = floor {
+            let scan = self.scan(entry.position.into());
+            if self.points_at_batch(&entry)? {
+                return last_boundary(scan, from, limit);
             }
-            boundary = Boundary {
-                position: located.end(),
-                next_offset: located.header.next_offset(),
-            };
+            self.distrust(&entry);
         }
-        Ok(boundary)
+        last_boundary(self.scan(from.position), from, limit)
+    }
+
+    /// Whether an index entry says the truth.
+    fn points_at_batch(&self, entry: &OffsetEntry) -> Result<bool, StorageError> {
+        match self.scan(entry.position.into()).next() {
+            Ok(first) => Ok(first.is_some_and(|first| first.header.last_offset() == entry.offset)),
+            Err(StorageError::Corrupt { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Headers from a position on.
@@ -85,16 +83,12 @@ impl SegmentSearch {
         mut wanted: impl FnMut(&Located) -> bool,
     ) -> Result<Option<Located>, StorageError> {
         if let Some(entry) = floor {
-            let mut scan = self.scan(entry.position.into());
-            match scan.next() {
-                Ok(Some(first)) if first.header.last_offset() == entry.offset => {
-                    return find(Some(first), scan, wanted);
-                }
-                Ok(_) | Err(StorageError::Corrupt { .. }) => self.distrust(&entry),
-                Err(error) => return Err(error),
+            if self.points_at_batch(&entry)? {
+                return find(self.scan(entry.position.into()), &mut wanted);
             }
+            self.distrust(&entry);
         }
-        find(None, self.scan(0), &mut wanted)
+        find(self.scan(0), &mut wanted)
     }
 
     fn distrust(&self, entry: &OffsetEntry) {
@@ -154,20 +148,39 @@ impl SegmentSearch {
     }
 }
 
-fn find(
-    first: Option<Located>,
+/// The last place between two batches at `limit` bytes or before.
+fn last_boundary(
     mut scan: HeaderScan,
-    mut wanted: impl FnMut(&Located) -> bool,
-) -> Result<Option<Located>, StorageError> {
-    let mut next = match first {
-        Some(first) => Some(first),
-        None => scan.next()?,
+    from: Located,
+    limit: u64,
+) -> Result<Boundary, StorageError> {
+    let mut boundary = Boundary {
+        position: scan.position(),
+        next_offset: from.header.base_offset,
     };
-    while let Some(located) = next {
+    while let Some(located) = scan.next()? {
+        if located.end() > limit {
+            return Ok(Boundary {
+                position: located.position,
+                next_offset: located.header.base_offset,
+            });
+        }
+        boundary = Boundary {
+            position: located.end(),
+            next_offset: located.header.next_offset(),
+        };
+    }
+    Ok(boundary)
+}
+
+fn find(
+    mut scan: HeaderScan,
+    wanted: &mut dyn FnMut(&Located) -> bool,
+) -> Result<Option<Located>, StorageError> {
+    while let Some(located) = scan.next()? {
         if wanted(&located) {
             return Ok(Some(located));
         }
-        next = scan.next()?;
     }
     Ok(None)
 }

@@ -74,6 +74,34 @@ fn a_log_opens_with_no_space_at_all() {
 }
 
 #[test]
+fn a_full_disk_neither_keeps_retention_from_deleting_nor_a_log_from_closing() {
+    let config = LogConfig {
+        retention_ms: Some(1),
+        ..small()
+    };
+    let (disk, mut log) = failing(config.clone());
+    while log.segments() < 3 {
+        append(&mut log, "a").unwrap();
+    }
+    append(&mut log, "b").unwrap();
+    disk.limit_space(Some(0));
+    let end = log.log_end_offset();
+    let deleted = log.delete_retained(NOW, end).unwrap();
+    assert!(deleted.len() >= 2);
+    log.close().unwrap();
+    let input = RecoveryInput {
+        clean_shutdown: true,
+        ..RecoveryInput::unknown()
+    };
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (mut log, _) = Log::open(shared, directory(), Arc::new(config), &input, NOW).unwrap();
+    assert_eq!(log.log_end_offset(), end);
+    disk.limit_space(None);
+    append(&mut log, "c").unwrap();
+    assert_eq!(values(&log).last().unwrap(), "c");
+}
+
+#[test]
 fn a_failed_write_takes_the_log_offline_but_reads_go_on() {
     let (disk, mut log) = failing(small());
     append(&mut log, "a").unwrap();

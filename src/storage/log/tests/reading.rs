@@ -140,7 +140,9 @@ fn an_index_that_points_at_no_batch_is_not_believed() {
     }
     for from in 0..50 {
         assert_eq!(offsets(&plan(&bench, from, 1, 50, true)), [from]);
+        assert_eq!(offsets(&plan(&bench, from, 300, 50, true))[0], from);
     }
+    assert_eq!(bench.read_all(300), numbered(0..50));
 }
 
 #[test]

@@ -133,6 +133,35 @@ fn lost_and_torn_indexes_are_made_anew() {
 }
 
 #[test]
+fn an_index_that_ends_where_the_log_does_is_not_believed() {
+    let mut bench = Bench::new(LogConfig {
+        index_interval_bytes: 100,
+        ..LogConfig::default()
+    });
+    fill(&mut bench, 10);
+    bench.log.close().unwrap();
+    // The last batch is gone, the index still points at it.
+    let mut scan_from = 0;
+    let log = "00000000000000000000.log";
+    let bytes = bench.disk.read_file(&path(log), 10_000).unwrap();
+    let index = bench
+        .disk
+        .read_file(&path("00000000000000000000.index"), 100);
+    if let Some(last) = index.unwrap().last_chunk::<4>() {
+        scan_from = u32::from_be_bytes(*last) as usize;
+    }
+    write_file(&bench, log, &bytes[..scan_from]);
+    let report = bench.reopen(&RecoveryInput {
+        clean_shutdown: true,
+        ..RecoveryInput::unknown()
+    });
+    assert_eq!(report.indexes_rebuilt, 1);
+    let end = bench.log.log_end_offset();
+    assert!(end > Offset(0));
+    assert_eq!(bench.read_all(300), numbered(0..end.0));
+}
+
+#[test]
 fn the_room_kafka_reserves_in_its_indexes_is_no_entry() {
     let mut bench = Bench::new(small());
     fill(&mut bench, 40);

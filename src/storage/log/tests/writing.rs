@@ -296,3 +296,41 @@ fn a_log_cut_back_gives_its_offsets_again() {
     assert_eq!(bench.write(&["x"]).first_offset, Offset(100));
     assert_eq!(bench.read_all(500), [(100, "x".to_owned())]);
 }
+
+#[test]
+fn a_log_on_the_systems_files_is_read_back_after_it_was_killed_and_closed() {
+    use crate::storage::disk::SystemDisk;
+    let directory = tempfile::tempdir().unwrap();
+    let config = Arc::new(small());
+    let open = |input: &RecoveryInput| {
+        let path = directory.path().join("topic-0");
+        let disk = Arc::new(SystemDisk);
+        Log::open(disk, path, Arc::clone(&config), input, NOW)
+            .unwrap()
+            .0
+    };
+    let mut log = open(&RecoveryInput::unknown());
+    for round in 0..3 {
+        for _ in 0..20 {
+            log.append_as_leader(&batch(&["x"]), EPOCH, NOW).unwrap();
+        }
+        let done = log.flush_job().unwrap().run().unwrap();
+        log.flushed(&done);
+        let clean_shutdown = round == 1;
+        if clean_shutdown {
+            log.close().unwrap();
+        }
+        log = open(&RecoveryInput {
+            clean_shutdown,
+            ..RecoveryInput::unknown()
+        });
+    }
+    assert_eq!(log.log_end_offset(), Offset(60));
+    let reader = log.reader();
+    let mut from = Offset(0);
+    while from < Offset(60) {
+        let plan = reader.plan(from, 500, Offset(60), true).unwrap();
+        assert_eq!(headers_of(&plan)[0].base_offset, from);
+        from = plan.next_offset();
+    }
+}
