@@ -10,20 +10,19 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Jobs that may queue before callers wait. Every log has a handful under way at the most, so this
-/// bounds memory without ever refusing work.
-const QUEUE_JOBS: usize = 16 * 1024;
-const RETRY: Duration = Duration::from_millis(1);
+/// Jobs under way or queued at once; who comes then waits for a place, without a thread.
+const JOBS_MAX: usize = 1024;
 
 /// A pool of named threads. Cheap to clone; the threads end when the last clone is gone.
 #[derive(Clone)]
 pub struct DiskThreads {
     jobs: Jobs,
-    shared: Arc<str>,
+    places: Arc<Semaphore>,
+    name: Arc<str>,
 }
 
 /// Where jobs go.
@@ -45,16 +44,19 @@ impl DiskThreads {
     /// # Errors
     /// When the system refuses a thread.
     pub fn start(name: &str, count: usize) -> std::io::Result<DiskThreads> {
-        let (jobs, queue) = bounded::<Job>(QUEUE_JOBS);
+        // Twice the places: jobs nobody waits for take none.
+        let (jobs, queue) = bounded::<Job>(2 * JOBS_MAX);
         for index in 0..count.max(1) {
             let queue = queue.clone();
             thread::Builder::new()
                 .name(format!("{name}-{index}"))
                 .spawn(move || work_off(&queue))?;
         }
+        let places = Arc::new(Semaphore::new(JOBS_MAX));
         Ok(DiskThreads {
             jobs: Jobs::Threads(jobs),
-            shared: name.into(),
+            places,
+            name: name.into(),
         })
     }
 
@@ -63,7 +65,8 @@ impl DiskThreads {
     pub fn here() -> DiskThreads {
         DiskThreads {
             jobs: Jobs::Here,
-            shared: "here".into(),
+            places: Arc::new(Semaphore::new(JOBS_MAX)),
+            name: "here".into(),
         }
     }
 
@@ -71,10 +74,11 @@ impl DiskThreads {
     /// happens meanwhile.
     #[cfg(test)]
     pub(super) fn by_hand() -> (DiskThreads, JobsByHand) {
-        let (jobs, queue) = bounded::<Job>(QUEUE_JOBS);
+        let (jobs, queue) = bounded::<Job>(2 * JOBS_MAX);
         let threads = DiskThreads {
             jobs: Jobs::Threads(jobs),
-            shared: "by hand".into(),
+            places: Arc::new(Semaphore::new(JOBS_MAX)),
+            name: "by hand".into(),
         };
         (threads, JobsByHand(queue))
     }
@@ -84,8 +88,11 @@ impl DiskThreads {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, DiskThreadsEnded> {
+        let places = Arc::clone(&self.places);
+        let place = places.acquire_owned().await.map_err(|_| DiskThreadsEnded)?;
         let (done, result) = oneshot::channel();
         let mut job: Job = Box::new(move || {
+            let _place = place;
             // Nobody waits any more when the caller's actor has stopped.
             let _ = done.send(job());
         });
@@ -100,12 +107,15 @@ impl DiskThreads {
             match jobs.try_send(job) {
                 Ok(()) => return result.await.map_err(|_| DiskThreadsEnded),
                 Err(TrySendError::Disconnected(_)) => return Err(DiskThreadsEnded),
+                // Only jobs nobody waits for can have filled the queue.
                 Err(TrySendError::Full(refused)) => job = refused,
             }
             tokio::time::sleep(RETRY).await;
         }
     }
 }
+
+const RETRY: Duration = Duration::from_millis(1);
 
 impl DiskThreads {
     /// Runs a job nobody waits for, when there is room for it in the queue.
@@ -124,7 +134,7 @@ impl std::fmt::Debug for DiskThreads {
             Jobs::Threads(jobs) => jobs.len(),
             Jobs::Here => 0,
         };
-        write!(f, "DiskThreads({}, {queued} queued)", self.shared)
+        write!(f, "DiskThreads({}, {queued} queued)", self.name)
     }
 }
 

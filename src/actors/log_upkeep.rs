@@ -91,11 +91,13 @@ async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Durat
     tokio::time::sleep(delay).await;
     for files in deleted {
         let disk = Arc::clone(dir.disk());
-        dir.threads().run_unwatched(move || {
+        let unlink = move || {
             if let Err(error) = files.unlink(disk.as_ref()) {
                 log::warn!("files of a deleted segment stay until the next start: {error}");
             }
-        });
+        };
+        // Threads that have ended leave it to the next start.
+        let _ = dir.threads().run(unlink).await;
     }
 }
 
@@ -160,11 +162,13 @@ impl Handler<Delete> for LogActor {
 async fn remove_later(path: PathBuf, dir: Arc<LogDir>, delay: Duration) {
     tokio::time::sleep(delay).await;
     let disk = Arc::clone(dir.disk());
-    dir.threads().run_unwatched(move || {
+    let remove = move || {
         if let Err(error) = disk.remove_dir_all(&path) {
             log::warn!("the remains of a deleted partition stay: {error}");
         }
-    });
+    };
+    // Threads that have ended leave it to the next start.
+    let _ = dir.threads().run(remove).await;
 }
 
 /// Gives the directory of a deleted partition the name under which it waits for its end; `None` when

@@ -25,7 +25,7 @@ use crate::protocol::fetch::AbortedTransaction;
 use crate::replication::{
     Assignment, Effect, Partition, PartitionConfig, Reader, Ticket, WriteOutcome,
 };
-use crate::storage::LogReader;
+use crate::storage::{LogReader, ReadError};
 
 /// What the partition shows without being asked: read by checkpoints and metrics.
 #[derive(Debug, Default)]
@@ -212,7 +212,7 @@ impl PartitionActor {
             (false, false) => Reader::Consumer,
         };
         let bound = self.partition.read_bound(reader, read.current_epoch)?;
-        let diverging = self.divergence(read.last_fetched_epoch, read.offset);
+        let diverging = self.divergence(read.last_fetched_epoch, read.offset)?;
         // A reader that has to go back is told so, and gets nothing.
         let bound = if diverging.is_some() {
             Offset::ZERO
@@ -251,16 +251,28 @@ impl PartitionActor {
         })
     }
 
-    /// Where a reader's log left ours, if the epoch of its last record tells so (KIP-595).
+    /// Where a reader's log left ours, if the epoch of its last record tells so (KIP-595). An
+    /// epoch this log never heard of tells nothing: such a reader is out of range, as in Kafka.
     fn divergence(
         &self,
         last_fetched_epoch: Option<LeaderEpoch>,
         offset: Offset,
-    ) -> Option<(LeaderEpoch, Offset)> {
-        let asked = last_fetched_epoch?;
-        let unknown = (LeaderEpoch::NONE, Offset::NONE);
-        let (epoch, end) = self.reader.end_offset_for_epoch(asked).unwrap_or(unknown);
-        (epoch != asked || end < offset).then_some((epoch, end))
+    ) -> Result<Option<(LeaderEpoch, Offset)>, ReadError> {
+        let Some(asked) = last_fetched_epoch else {
+            return Ok(None);
+        };
+        let known = self.reader.end_offset_for_epoch(asked);
+        let log_start_offset = self.reader.log_start_offset();
+        match known.filter(|(epoch, _)| *epoch != LeaderEpoch::NONE) {
+            Some((epoch, end)) if offset >= log_start_offset => {
+                Ok((epoch != asked || end < offset).then_some((epoch, end)))
+            }
+            _ => Err(ReadError::OffsetOutOfRange {
+                offset,
+                log_start_offset,
+                log_end_offset: self.reader.log_end_offset(),
+            }),
+        }
     }
 }
 

@@ -91,6 +91,7 @@ async fn ask(
     if count == 0 {
         return Vec::new();
     }
+    let names: Vec<StrBytes> = topics.iter().map(|topic| topic.name.clone()).collect();
     let request = Request::CreateTopics {
         topics: topics.into_iter().map(new_topic).collect(),
         validate_only,
@@ -98,10 +99,29 @@ async fn ask(
     match gateway.controller.ask(request, patience(timeout_ms)).await {
         Ok(Reply::CreateTopics(results)) => results
             .into_iter()
-            .map(|result| result.map_err(|refusal| ApiError::from(&refusal)))
+            .zip(names)
+            .map(|(result, name)| match result {
+                Ok(created) => {
+                    if !validate_only {
+                        warn_of_collisions(&name);
+                    }
+                    Ok(created)
+                }
+                Err(refusal) => Err(ApiError::from(&refusal)),
+            })
             .collect(),
         Ok(_) => vec![Err(ErrorCode::UnknownServerError.into()); count],
         Err(unavailable) => vec![Err(unavailable.into()); count],
+    }
+}
+
+/// Kafka's tools say this themselves; other clients do not.
+fn warn_of_collisions(name: &str) {
+    if name.contains('.') && name.contains('_') {
+        log::warn!(
+            "topic {name} has both '.' and '_' in its name; the two are the same in the names of \
+             metrics, so a name that differs from it only there will be refused"
+        );
     }
 }
 

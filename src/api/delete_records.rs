@@ -7,6 +7,7 @@ use super::looking::{ask, target};
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::actors::partition_messages::{DeleteRecords, DeleteRecordsError};
 use crate::message;
+use crate::metadata::{Image, TopicImage};
 use crate::model::{ErrorCode, Offset};
 use crate::protocol::TopicKey;
 use crate::protocol::messages::delete_records_response::{
@@ -18,6 +19,12 @@ use crate::protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 const HIGH_WATERMARK: i64 = -1;
 /// "Unknown" in an answer that tells of an error.
 const NO_LOW_WATERMARK: Offset = Offset(-1);
+
+/// Whether the newest record of each key shall stay (`Partition.deleteRecordsOnLeader`).
+fn is_only_compacted(gateway: &Gateway, image: &Image, topic: &TopicImage) -> bool {
+    let settings = gateway.data.settings(image, topic);
+    settings.compacts && !settings.deletes
+}
 
 /// Handles one request.
 pub(super) async fn handle(
@@ -33,6 +40,9 @@ pub(super) async fn handle(
         let found = match find_topic(&image, &TopicKey::Name(topic.name.clone())) {
             _ if !allowed => Err(ErrorCode::TopicAuthorizationFailed),
             Ok(topic) if topic.is_internal() => Err(ErrorCode::InvalidTopicException),
+            Ok(topic) if is_only_compacted(gateway, &image, topic) => {
+                Err(ErrorCode::PolicyViolation)
+            }
             found => found,
         };
         for partition in &topic.partitions {

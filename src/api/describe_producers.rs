@@ -7,7 +7,7 @@ use super::looking::{ask, target};
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::actors::partition_messages::{DescribedProducer, ListProducers};
 use crate::message;
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, validate_topic_name};
 use crate::protocol::TopicKey;
 use crate::protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
@@ -26,10 +26,12 @@ pub(super) async fn handle(
     let mut targets = Vec::new();
     for topic in &request.topics {
         let allowed = authorize(peer, Operation::Read, Resource::Topic(&topic.name));
-        let found = if allowed {
-            find_topic(&image, &TopicKey::Name(topic.name.clone()))
-        } else {
+        let found = if !allowed {
             Err(ErrorCode::TopicAuthorizationFailed)
+        } else if validate_topic_name(&topic.name).is_err() {
+            Err(ErrorCode::InvalidTopicException)
+        } else {
+            find_topic(&image, &TopicKey::Name(topic.name.clone()))
         };
         targets.extend(
             topic

@@ -24,6 +24,8 @@ use crate::protocol::fetch::FetchRequest;
 const TOPIC_IDS_FROM: i16 = 13;
 /// `replica_id` of a consumer.
 const CONSUMER: BrokerId = BrokerId(-1);
+/// 0 reads everything, 1 only what is committed.
+const ISOLATION_LEVELS: std::ops::RangeInclusive<i8> = 0..=1;
 /// No fetch waits longer, whatever its client asks: a wait without bound would outlive the client.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -44,6 +46,10 @@ pub(super) fn handle(
             correlation_id,
             api_version,
         };
+        if !ISOLATION_LEVELS.contains(&request.isolation_level) {
+            let refused = fetch_answer::refuse(&gateway, identity, ErrorCode::InvalidRequest);
+            return refused.unwrap_or_else(|error| Reply::Close(error.to_string()));
+        }
         let now = gateway.data.clock.now();
         let wish = session_request(&request, api_version);
         let begun = gateway.data.sessions.borrow_mut().begin(wish, now);
@@ -99,6 +105,7 @@ async fn fetch(
         gateway,
         peer,
         replica: request.replica_id != CONSUMER,
+        follower: Some(request.replica_id).filter(|id| id.0 >= 0),
         committed_only: request.isolation_level == 1,
         bytes_max: usize::try_from(request.max_bytes)
             .unwrap_or(0)

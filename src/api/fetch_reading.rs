@@ -10,7 +10,7 @@ use crate::actors::fetch_waiter::{FetchBell, FetchWaiter};
 use crate::actors::gather::{Slot, gather};
 use crate::actors::partition_messages::{self as partition, Read, ReadReply};
 use crate::metadata::Image;
-use crate::model::{ErrorCode, LeaderEpoch, Offset};
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset};
 use crate::protocol::CurrentLeader;
 use crate::protocol::fetch::{AbortedTransaction, EpochEndOffset};
 use crate::storage::ReadPlan;
@@ -20,6 +20,8 @@ pub(super) struct Reading<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) peer: &'a Peer,
     pub(super) replica: bool,
+    /// The broker that replicates, when it is one.
+    pub(super) follower: Option<BrokerId>,
     pub(super) committed_only: bool,
     /// The limit of the whole answer.
     pub(super) bytes_max: usize,
@@ -51,7 +53,8 @@ impl Found {
             log_start_offset: Offset::NONE,
             diverging: None,
             current_leader: None,
-            aborted: None,
+            // Empty, not null: what Kafka tells of partitions it did not even ask.
+            aborted: Some(Vec::new()),
             plan: None,
             bytes_max: usize::MAX,
             threads: None,
@@ -96,6 +99,7 @@ impl Reading<'_> {
             .iter()
             .zip(&context.partitions)
             .map(|(target, (key, _))| match target {
+                Err(error @ ErrorCode::UnknownLeaderEpoch) => refused(&image, key, *error),
                 Err(error) => Found::failed(*error),
                 Ok(_) => self.found(&image, key, replies.next().flatten()),
             })
@@ -119,9 +123,13 @@ impl Reading<'_> {
         if !allowed {
             return Err(ErrorCode::TopicAuthorizationFailed);
         }
-        topic
+        let partition = topic
             .partition(key.partition)
             .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        // A broker that is no replica believes in another assignment than the one of now.
+        if (self.follower).is_some_and(|follower| !partition.replicas.contains(&follower)) {
+            return Err(ErrorCode::UnknownLeaderEpoch);
+        }
         Ok((topic.id, key.partition))
     }
 
@@ -196,6 +204,7 @@ fn refused(image: &Image, key: &PartitionKey, error: ErrorCode) -> Found {
     );
     Found {
         current_leader: partition.filter(|_| moved).map(current_leader),
+        aborted: None,
         ..Found::failed(error)
     }
 }

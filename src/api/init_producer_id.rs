@@ -42,8 +42,8 @@ pub(super) async fn handle(
     _version: i16,
     peer: &Peer,
 ) -> InitProducerIdResponse {
-    if request.transactional_id.is_some() {
-        return refuse(ErrorCode::TransactionalIdAuthorizationFailed);
+    if let Some(error) = objection(&request) {
+        return refuse(error);
     }
     if !authorize(peer, Operation::IdempotentWrite, Resource::Cluster) {
         return refuse(ErrorCode::ClusterAuthorizationFailed);
@@ -54,6 +54,20 @@ pub(super) async fn handle(
             producer_epoch: 0,
         }),
         Err(error) => refuse(error),
+    }
+}
+
+/// What is wrong with a request whoever sent it, or what is not built yet.
+fn objection(request: &InitProducerIdRequest) -> Option<ErrorCode> {
+    let half_known = (request.producer_id == -1) != (request.producer_epoch == -1);
+    match request.transactional_id.as_deref() {
+        _ if half_known => Some(ErrorCode::InvalidRequest),
+        None => None,
+        Some("") => Some(ErrorCode::InvalidRequest),
+        Some(_) if request.transaction_timeout_ms <= 0 => {
+            Some(ErrorCode::InvalidTransactionTimeout)
+        }
+        Some(_) => Some(ErrorCode::TransactionalIdAuthorizationFailed),
     }
 }
 

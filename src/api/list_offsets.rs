@@ -4,6 +4,8 @@
 //! 2 isolation level, 4 leader epochs, 7 max timestamp (-3), 8 earliest local (-4), 9 latest tiered
 //! (-5), 11 earliest pending upload (-6). Questions that read files run on the disk threads.
 
+use std::collections::HashSet;
+
 use super::data_path::find_topic;
 use super::errors;
 use super::gateway::Gateway;
@@ -16,7 +18,7 @@ use crate::protocol::TopicKey;
 use crate::protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
-use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse, StrBytes};
 use crate::storage::{StorageError, TimestampedOffset};
 
 const LATEST: i64 = -1;
@@ -45,6 +47,7 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> ListOffsetsResponse {
     let image = gateway.image.load_full();
+    let repeated = repeated_partitions(&request);
     let (mut targets, mut epochs, mut timestamps) = (Vec::new(), Vec::new(), Vec::new());
     for topic in &request.topics {
         let allowed = authorize(peer, Operation::Describe, Resource::Topic(&topic.name));
@@ -54,7 +57,12 @@ pub(super) async fn handle(
             Err(ErrorCode::TopicAuthorizationFailed)
         };
         for partition in &topic.partitions {
-            targets.push(target(found, partition.partition_index));
+            let place = (topic.name.clone(), partition.partition_index);
+            targets.push(if repeated.contains(&place) {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                target(found, partition.partition_index)
+            });
             epochs.push(LeaderEpoch(partition.current_leader_epoch));
             timestamps.push(partition.timestamp);
         }
@@ -76,11 +84,17 @@ pub(super) async fn handle(
         });
     }
     let mut places = places.into_iter();
+    let mut told = HashSet::new();
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic
             .partitions
             .iter()
             .zip(places.by_ref())
+            // What is asked for twice is refused once, as in Kafka.
+            .filter(|(partition, _)| {
+                let place = (topic.name.clone(), partition.partition_index);
+                !repeated.contains(&place) || told.insert(place)
+            })
             .map(|(partition, place)| answer(partition.partition_index, place, version));
         message!(ListOffsetsTopicResponse {
             name: topic.name.clone(),
@@ -90,6 +104,18 @@ pub(super) async fn handle(
     message!(ListOffsetsResponse {
         topics: topics.collect()
     })
+}
+
+/// Partitions that the request names more than once.
+fn repeated_partitions(request: &ListOffsetsRequest) -> HashSet<(StrBytes, i32)> {
+    let topics = request.topics.iter();
+    let named: Vec<_> = topics
+        .flat_map(|topic| {
+            let partitions = topic.partitions.iter();
+            partitions.map(|partition| (topic.name.clone(), partition.partition_index))
+        })
+        .collect();
+    super::repeated(named.iter())
 }
 
 fn answer(

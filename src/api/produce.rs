@@ -78,7 +78,6 @@ fn begin(gateway: &Gateway, peer: &Peer, mut request: ProduceRequest, api_versio
         image: &image,
         peer,
         acks: acks(request.acks),
-        transactional: request.transactional_id.is_some(),
         api_version,
         deadline: deadline(&gateway.data, request.timeout_ms),
     };
@@ -143,7 +142,6 @@ struct Door<'a> {
     image: &'a Image,
     peer: &'a Peer,
     acks: Option<Acks>,
-    transactional: bool,
     api_version: i16,
     deadline: Moment,
 }
@@ -194,9 +192,10 @@ impl OpenTopic<'_> {
         let mut scratch = door.gateway.data.codec_scratch.borrow_mut();
         let batch = validate_produce(batch.unwrap_or_default(), &self.rules, &mut scratch)
             .map_err(|invalid| refuse(index, &invalid))?;
-        if door.transactional || batch.header.is_transactional() {
+        if batch.header.is_transactional() {
+            // The code with which FindCoordinator and InitProducerId refuse: no client retries it.
             let why = "transactions are not available on this broker yet";
-            let error = ErrorCode::InvalidTxnState;
+            let error = ErrorCode::TransactionalIdAuthorizationFailed;
             return Err(PartitionAnswer::failed(index, error, Some(why.to_owned())));
         }
         Ok(((self.topic.id, index), batch))
@@ -294,10 +293,12 @@ fn encode(
     endpoints: &[NodeEndpoint],
 ) -> Result<Reply, ProtocolError> {
     let mut scratch = data.scratch.borrow_mut();
-    let topics = request.topics();
-    let mut encoder = ProduceEncoder::new(&mut scratch, correlation_id, api_version, topics.len())?;
+    // A topic of which nothing was asked is not answered, as in Kafka.
+    let topics = || request.topics().filter(|(_, asked)| !asked.is_empty());
+    let count = topics().count();
+    let mut encoder = ProduceEncoder::new(&mut scratch, correlation_id, api_version, count)?;
     let mut answers = answers.iter();
-    for (key, partitions) in topics {
+    for (key, partitions) in topics() {
         encoder.topic(key, partitions.len())?;
         for answer in answers.by_ref().take(partitions.len()) {
             encoder.partition(answer)?;

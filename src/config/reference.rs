@@ -16,7 +16,8 @@ Printed by `milena config reference`; do not edit this page, edit `src/config/ke
 Names, types, defaults and meanings are those of Apache Kafka 4.3. What differs stands beside the
 key, and once more, by reason, at the end of this page. *Changes* tells how a value can change:
 at *start* (in the file, read once), for one *broker* while it runs, or for one broker or the whole
-*cluster* while it runs (`kafka-configs --alter`).
+*cluster* while it runs (`kafka-configs --alter`). *Start only* marks keys that Kafka changes while
+it runs and Milena does not yet: an attempt to is refused, not taken without effect.
 ";
 
 /// The whole page, in Markdown.
@@ -110,6 +111,7 @@ fn is_last(config_type: ConfigType, most: i64) -> bool {
 fn changes(key: &ConfigKey) -> String {
     match key.update_mode {
         UpdateMode::ReadOnly => "start",
+        UpdateMode::AtStartHere => "start only",
         UpdateMode::PerBroker => "broker",
         UpdateMode::ClusterWide => "cluster",
     }

@@ -106,7 +106,7 @@ pub struct LimitsConfig {
 /// How work is spread over threads and between memory and disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// `milena.data.threads`; `None` is one for each core.
+    /// `milena.data.threads`; `None` is one for every two cores.
     pub data_threads: Option<usize>,
     /// `milena.disk.threads.per.log.dir`.
     pub disk_threads_per_log_dir: usize,

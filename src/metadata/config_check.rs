@@ -141,6 +141,69 @@ pub fn check_topic(
     Ok(())
 }
 
+/// Judges all values that a group shall have: `layers` are those below it. Brokers bound what a
+/// group may set: `group.consumer.min.session.timeout.ms` is for `consumer.session.timeout.ms`.
+pub fn check_group(
+    tables: &ConfigTables,
+    layers: &ConfigLayers<'_>,
+    values: &ConfigValues,
+) -> Result<(), InvalidConfigValue> {
+    check_known(&tables.group, "Unknown group config name", values)?;
+    let of_broker = |name: &str| {
+        let key = tables.broker.get(name)?;
+        layers.broker_value(key).value?.trim().parse::<i64>().ok()
+    };
+    for (name, value) in values {
+        let (Some((kind, rest)), Ok(number)) = (name.split_once('.'), value.trim().parse::<i64>())
+        else {
+            continue;
+        };
+        // Standby replicas lose a word in the name of their bound.
+        let rest = rest.trim_start_matches("num.");
+        let (min, max) = (
+            format!("group.{kind}.min.{rest}"),
+            format!("group.{kind}.max.{rest}"),
+        );
+        let outside = |bound: &str, relation: &str| {
+            InvalidConfigValue(format!(
+                "{name} must be {relation} than or equal to {bound}"
+            ))
+        };
+        if of_broker(&min).is_some_and(|least| number < least) {
+            return Err(outside(&min, "greater"));
+        }
+        if of_broker(&max).is_some_and(|most| number > most) {
+            return Err(outside(&max, "less"));
+        }
+    }
+    check_heartbeats(tables, layers, values)
+}
+
+/// A member must be able to report before it is taken for dead (`GroupConfig.validateValues`).
+fn check_heartbeats(
+    tables: &ConfigTables,
+    layers: &ConfigLayers<'_>,
+    values: &ConfigValues,
+) -> Result<(), InvalidConfigValue> {
+    let layers = layers.clone().with_topic_values(values);
+    let number = |name: &str| {
+        let key = tables.group.get(name)?;
+        layers.topic_value(key).value?.trim().parse::<i64>().ok()
+    };
+    for kind in ["consumer", "share", "streams"] {
+        let session = format!("{kind}.session.timeout.ms");
+        let heartbeat = format!("{kind}.heartbeat.interval.ms");
+        if let (Some(silence), Some(interval)) = (number(&session), number(&heartbeat))
+            && silence <= interval
+        {
+            return Err(InvalidConfigValue(format!(
+                "{session} must be greater than {heartbeat}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Judges values that shall be set on something whose keys are all in one table. `unknown` begins
 /// the sentence about a key that is not.
 pub fn check_known(

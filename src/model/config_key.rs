@@ -70,10 +70,20 @@ pub enum Allowed {
 pub enum UpdateMode {
     /// Only in the file, read at start.
     ReadOnly,
+    /// Read at start here, although Kafka changes it at run time: to take a change that does
+    /// nothing would be a lie.
+    AtStartHere,
     /// Per broker.
     PerBroker,
     /// Per broker or for the whole cluster.
     ClusterWide,
+}
+
+impl UpdateMode {
+    /// Whether no change at run time is taken.
+    pub const fn is_fixed(self) -> bool {
+        matches!(self, UpdateMode::ReadOnly | UpdateMode::AtStartHere)
+    }
 }
 
 /// One key.

@@ -23,8 +23,10 @@ KAFKAJS = "2.2.4"
 # Settings of the server that a suite needs; the rest are the server's own.
 OVERRIDES = {
     "durability": ["log.segment.bytes=1048576"],
-    # Records of 1970 are asked for here, before retention may look at them.
-    "ask": ["log.initial.task.delay.ms=3600000"],
+    # Records of 1970 are asked for here, before retention may look at them. The rest is what Kafka's own file of
+    # properties says, so that the same keys come from a file.
+    "ask": ["log.initial.task.delay.ms=3600000", "log.retention.hours=168", "log.segment.bytes=1073741824",
+            "num.partitions=1", "log.retention.check.interval.ms=300000"],
 }
 
 

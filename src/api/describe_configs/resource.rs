@@ -9,7 +9,7 @@ use super::super::peer::{Operation, Peer, Resource, authorize};
 use crate::metadata::{
     ConfigLayers, ConfigSource, ConfigSynonym, ConfigValues, Image, ResourceKind,
 };
-use crate::model::config_key::{ConfigKey, ConfigTable, ConfigType, UpdateMode};
+use crate::model::config_key::{ConfigKey, ConfigTable, ConfigType};
 use crate::model::{ErrorCode, validate_topic_name};
 
 /// `ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG` on the wire.
@@ -59,11 +59,7 @@ pub(super) fn describe_resource(
         ResourceType::Group if name.is_empty() => {
             Err(ApiError::invalid_request("Group name must not be empty"))
         }
-        ResourceType::Group => Ok(describe_flat(
-            &gateway.facts.tables.group,
-            image.config(ResourceKind::Group, name).map(|v| &**v),
-            ConfigSource::Group,
-        )),
+        ResourceType::Group => Ok(describe_group(gateway, &image, name)),
     }
 }
 
@@ -131,7 +127,7 @@ fn describe_broker(
         let synonyms: Vec<_> = from_primary(all, key.name).collect();
         let value = synonyms.first().map(|first| first.value.clone());
         let value = value.or_else(|| key.default.map(str::to_owned));
-        let read_only = key.update_mode == UpdateMode::ReadOnly;
+        let read_only = key.update_mode.is_fixed();
         described(key, value, synonyms, read_only)
     };
     let mut entries: Vec<Described> = tables.broker.iter().map(describe).collect();
@@ -167,7 +163,7 @@ fn describe_all_brokers(gateway: &Gateway, image: &Image) -> Vec<Described> {
                         value: value.clone(),
                         source: ConfigSource::DynamicDefaultBroker,
                     };
-                    let read_only = key.update_mode == UpdateMode::ReadOnly;
+                    let read_only = key.update_mode.is_fixed();
                     described(key, Some(value.clone()), vec![synonym], read_only)
                 }
             },
@@ -197,6 +193,29 @@ fn describe_loggers(gateway: &Gateway, name: &str) -> Result<Vec<Described>, Api
             documentation: "",
         })
         .collect())
+}
+
+/// A group's keys: what is set on it, above what the broker has for all groups.
+fn describe_group(gateway: &Gateway, image: &Image, name: &str) -> Vec<Described> {
+    let tables = &gateway.facts.tables;
+    let layers = ConfigLayers::of_broker(image, tables, gateway.facts.broker_id);
+    let set = image.config(ResourceKind::Group, name);
+    let describe = |key: &'static ConfigKey| {
+        let below = layers.topic_value(key);
+        let own = set.and_then(|values| values.get(key.name));
+        let mut synonyms: Vec<ConfigSynonym> = own
+            .map(|value| ConfigSynonym {
+                name: key.name,
+                value: value.clone(),
+                source: ConfigSource::Group,
+            })
+            .into_iter()
+            .collect();
+        synonyms.extend(below.synonyms);
+        let value = own.cloned().or(below.value);
+        described(key, value, synonyms, false)
+    };
+    tables.group.iter().map(describe).collect()
 }
 
 /// Resources whose values have no layers below them but the defaults.

@@ -14,32 +14,32 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_CLEANER),
     int("log.cleaner.threads", "1")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("Threads that compact logs.")
         .deviates(NO_CLEANER),
     double(
         "log.cleaner.io.max.bytes.per.second",
         "1.7976931348623157E308",
     )
-    .cluster_wide()
+    .at_start_here()
     .doc("How many bytes per second compaction may read and write.")
     .deviates(NO_CLEANER),
     long("log.cleaner.dedupe.buffer.size", "134217728")
-        .cluster_wide()
+        .at_start_here()
         .doc("Memory of all cleaner threads for remembering keys.")
         .deviates(NO_CLEANER),
     int("log.cleaner.io.buffer.size", "524288")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("Memory of all cleaner threads for reading and writing.")
         .deviates(NO_CLEANER),
     double("log.cleaner.io.buffer.load.factor", "0.9")
-        .cluster_wide()
+        .at_start_here()
         .doc("How full the memory for keys may become, as a fraction.")
         .deviates(NO_CLEANER),
     long("log.cleaner.backoff.ms", "15000")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("How long a cleaner thread with nothing to do sleeps.")
         .deviates(NO_CLEANER),
     double("log.cleaner.min.cleanable.ratio", "0.5")

@@ -12,7 +12,7 @@ const OURS: &str = "A key of Milena's own.";
 pub(super) const KEYS: &[ConfigKey] = &[
     int("milena.data.threads", "0")
         .between(0, 1024)
-        .doc("Event loops that serve connections and own partitions. 0 is one for each core.")
+        .doc("Event loops that serve connections and own partitions. 0 is one for every two cores.")
         .deviates(OURS),
     int("milena.disk.threads.per.log.dir", "4")
         .between(1, 256)

@@ -134,9 +134,9 @@ impl ConfigKey {
         self.update_mode = UpdateMode::ClusterWide;
         self
     }
-    /// Changes for one broker while it runs.
-    pub(super) const fn per_broker(mut self) -> ConfigKey {
-        self.update_mode = UpdateMode::PerBroker;
+    /// Read at start here, although Kafka changes it while brokers run.
+    pub(super) const fn at_start_here(mut self) -> ConfigKey {
+        self.update_mode = UpdateMode::AtStartHere;
         self
     }
     /// The broker key a topic or group key takes its default from.

@@ -56,7 +56,7 @@ pub(super) const COORDINATOR: &[ConfigKey] = &[
         .deviates(NO_GROUPS),
     int("group.coordinator.cached.buffer.max.bytes", "1048588")
         .at_least(524_288)
-        .cluster_wide()
+        .at_start_here()
         .doc("The largest write buffer the coordinator keeps for use again.")
         .deviates(NO_GROUPS),
     list("group.coordinator.rebalance.protocols", "classic,consumer,streams")
@@ -106,7 +106,7 @@ pub(super) const CONSUMER: &[ConfigKey] = &[
         .deviates(NO_GROUPS),
     int("group.consumer.assignment.interval.ms", "1000")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("The shortest time between two assignments of a group.")
         .deviates(NO_GROUPS),
     int("group.consumer.min.assignment.interval.ms", "0")
@@ -167,7 +167,7 @@ pub(super) const STREAMS: &[ConfigKey] = &[
         .deviates(NO_GROUPS),
     int("group.streams.assignment.interval.ms", "1000")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("The shortest time between two assignments of a streams group.")
         .deviates(NO_GROUPS),
     int("group.streams.min.assignment.interval.ms", "0")

@@ -13,8 +13,9 @@ const NOT_OPENED: &str =
 pub(super) const KEYS: &[ConfigKey] = &[
     list("listeners", "PLAINTEXT://127.0.0.1:9092")
         .not_empty()
+        .at_start_here()
         .doc("Where to listen: `NAME://host:port`, comma-separated. An empty host is every address, port 0 is chosen by the system.")
-        .deviates("Default 127.0.0.1 where Kafka listens on every address; read at start only."),
+        .deviates("Default 127.0.0.1 where Kafka listens on every address."),
     unset("advertised.listeners", ConfigType::List)
         .doc("The addresses clients are told, by listener name; without it those of `listeners`, with the machine's name for an empty host.")
         .deviates("A listener it does not name is advertised under its own address; in Kafka it is not advertised."),
@@ -22,8 +23,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "listener.security.protocol.map",
         "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
     )
+    .at_start_here()
     .doc("The security protocol of each listener name: `NAME:PROTOCOL`, comma-separated.")
-    .deviates("A listener in use with a protocol other than PLAINTEXT is refused until security is built; read at start only."),
+    .deviates("A listener in use with a protocol other than PLAINTEXT is refused until security is built."),
     unset("inter.broker.listener.name", ConfigType::String)
         .doc("The listener through which brokers talk to each other; without it the first one whose protocol is `security.inter.broker.protocol`."),
     string("security.inter.broker.protocol", "PLAINTEXT")
@@ -52,21 +54,21 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("A connection without a request for this long is closed; negative is never."),
     int("max.connections", "100000")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("Connections this broker holds at once; further ones are closed as they come.")
         .deviates("Default 100,000 where Kafka has no limit, so that memory and descriptors are bounded."),
     int("max.connections.per.ip", "50000")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("Connections one address may hold at once; 0 is allowed where `max.connections.per.ip.overrides` names who may.")
         .deviates("Default 50,000 where Kafka has no limit, so that one address cannot take every connection."),
     string("max.connections.per.ip.overrides", "")
-        .cluster_wide()
+        .at_start_here()
         .doc("Other limits for some addresses: `address:count`, comma-separated.")
         .deviates("Addresses only; Kafka also takes host names."),
     int("max.connection.creation.rate", "2147483647")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("New connections per second this broker takes.")
         .deviates("Without effect until quotas are built."),
     int("connection.failed.authentication.delay.ms", "100")

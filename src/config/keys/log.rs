@@ -25,7 +25,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates("Without effect: the controller is inside this node."),
     int("num.recovery.threads.per.data.dir", "2")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("In Kafka, threads per directory that recover logs at start and flush them at the end.")
         .deviates(NO_POOL),
     int("log.segment.bytes", "1073741824")

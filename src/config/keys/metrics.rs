@@ -14,7 +14,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "metric.reporters",
         "org.apache.kafka.common.metrics.JmxReporter",
     )
-    .cluster_wide()
+    .at_start_here()
     .doc("In Kafka, classes that are told of every metric.")
     .deviates(OWN_METRICS),
     int("metrics.num.samples", "2")

@@ -43,7 +43,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_TIERING),
     long("remote.log.index.file.cache.total.size.bytes", "1073741824")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("Disk space for indexes fetched from remote storage.")
         .deviates(NO_TIERING),
     int("remote.log.manager.thread.pool.size", "2")
@@ -52,17 +52,17 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_TIERING),
     int("remote.log.manager.follower.thread.pool.size", "2")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("Threads that ask how far a followed partition is stored remotely.")
         .deviates(NO_TIERING),
     int("remote.log.manager.copier.thread.pool.size", "10")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("Threads that copy segments to remote storage.")
         .deviates(NO_TIERING),
     int("remote.log.manager.expiration.thread.pool.size", "10")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("Threads that delete expired segments from remote storage.")
         .deviates(NO_TIERING),
     long("remote.log.manager.task.interval.ms", "30000")
@@ -74,7 +74,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "9223372036854775807",
     )
     .at_least(1)
-    .cluster_wide()
+    .at_start_here()
     .doc("Bytes per second that are copied to remote storage.")
     .deviates(NO_TIERING),
     int("remote.log.manager.copy.quota.window.num", "11")
@@ -90,7 +90,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "9223372036854775807",
     )
     .at_least(1)
-    .cluster_wide()
+    .at_start_here()
     .doc("Bytes per second that are fetched from remote storage.")
     .deviates(NO_TIERING),
     int("remote.log.manager.fetch.quota.window.num", "11")
@@ -103,7 +103,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_TIERING),
     int("remote.log.reader.threads", "10")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("Threads that read from remote storage.")
         .deviates(NO_TIERING),
     int("remote.log.reader.max.pending.tasks", "100")
@@ -112,12 +112,12 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_TIERING),
     int("remote.fetch.max.wait.ms", "500")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("How long a fetch waits for remote storage.")
         .deviates(NO_TIERING),
     long("remote.list.offsets.request.timeout.ms", "30000")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("How long a question for offsets waits for remote storage.")
         .deviates(NO_TIERING),
 ];

@@ -51,7 +51,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(ONE_NODE),
     int("num.replica.fetchers", "1")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("In Kafka, threads that fetch from each leader.")
         .deviates(NO_POOL),
     unset("num.replica.alter.log.dirs.threads", ConfigType::Int)
@@ -75,7 +75,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("How long a starting broker tries to register before it gives up.")
         .deviates(ONE_NODE),
     boolean("follower.fetch.last.tiered.offset.enable", "false")
-        .cluster_wide()
+        .at_start_here()
         .doc("Whether an empty follower begins behind what is in remote storage.")
         .deviates(ONE_NODE),
 ];

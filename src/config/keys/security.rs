@@ -17,7 +17,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .only("", NO_AUTHORIZER)
         .doc("In Kafka, the class that decides who may do what."),
     unset("principal.builder.class", ConfigType::Class)
-        .per_broker()
+        .at_start_here()
         .doc("In Kafka, the class that makes a user name of a connection.")
         .only("", NO_CLASSES)
         .deviates("Java classes cannot be loaded; leave it out. Default null where Kafka names its own class."),
@@ -40,15 +40,15 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("How often tokens are looked through for expired ones.")
         .deviates(NO_TOKENS),
     list("sasl.enabled.mechanisms", "GSSAPI")
-        .per_broker()
+        .at_start_here()
         .doc("The SASL mechanisms clients may use.")
         .deviates(NO_SASL),
     password("sasl.jaas.config")
-        .per_broker()
+        .at_start_here()
         .doc("The login of one mechanism of one listener, in Java's format; a secret.")
         .deviates(NO_SASL),
     string("sasl.mechanism.inter.broker.protocol", "GSSAPI")
-        .per_broker()
+        .at_start_here()
         .doc("The mechanism between brokers.")
         .deviates(NO_SASL),
     string("sasl.mechanism.controller.protocol", "GSSAPI")
@@ -78,46 +78,46 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_SASL),
     double("sasl.login.refresh.window.factor", "0.8")
         .fraction(0.5, 1.0)
-        .per_broker()
+        .at_start_here()
         .doc("The part of a credential's life after which it is renewed.")
         .deviates(NO_SASL),
     double("sasl.login.refresh.window.jitter", "0.05")
         .fraction(0.0, 0.25)
-        .per_broker()
+        .at_start_here()
         .doc("The random part of that time.")
         .deviates(NO_SASL),
     short("sasl.login.refresh.min.period.seconds", "60")
         .between(0, 900)
-        .per_broker()
+        .at_start_here()
         .doc("The shortest time between two renewals.")
         .deviates(NO_SASL),
     short("sasl.login.refresh.buffer.seconds", "300")
         .between(0, 3600)
-        .per_broker()
+        .at_start_here()
         .doc("How long before its end a credential is renewed at the latest.")
         .deviates(NO_SASL),
     unset("sasl.kerberos.service.name", ConfigType::String)
-        .per_broker()
+        .at_start_here()
         .doc("The Kerberos name of this service.")
         .deviates(NO_KERBEROS),
     string("sasl.kerberos.kinit.cmd", "/usr/bin/kinit")
-        .per_broker()
+        .at_start_here()
         .doc("The path of kinit.")
         .deviates(NO_KERBEROS),
     double("sasl.kerberos.ticket.renew.window.factor", "0.8")
-        .per_broker()
+        .at_start_here()
         .doc("The part of a ticket's life after which it is renewed.")
         .deviates(NO_KERBEROS),
     double("sasl.kerberos.ticket.renew.jitter", "0.05")
-        .per_broker()
+        .at_start_here()
         .doc("The random part of that time.")
         .deviates(NO_KERBEROS),
     long("sasl.kerberos.min.time.before.relogin", "60000")
-        .per_broker()
+        .at_start_here()
         .doc("The wait between two logins.")
         .deviates(NO_KERBEROS),
     list("sasl.kerberos.principal.to.local.rules", "DEFAULT")
-        .per_broker()
+        .at_start_here()
         .doc("How a Kerberos name becomes a user name.")
         .deviates(NO_KERBEROS),
 ];

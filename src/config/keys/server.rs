@@ -24,17 +24,17 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Where this broker stands, so that replicas can be put in different racks; told in Metadata."),
     int("num.network.threads", "3")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("In Kafka, threads per listener that read and write sockets.")
         .deviates(NO_POOL),
     int("num.io.threads", "8")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("In Kafka, threads that handle requests.")
         .deviates(NO_POOL),
     int("background.threads", "10")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("In Kafka, threads for deletion and other background work.")
         .deviates(NO_POOL),
     int("queued.max.requests", "500")

@@ -33,7 +33,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_GROUPS),
     int("group.share.assignment.interval.ms", "1000")
         .at_least(0)
-        .cluster_wide()
+        .at_start_here()
         .doc("The shortest time between two assignments of a share group.")
         .deviates(NO_GROUPS),
     int("group.share.min.assignment.interval.ms", "0")
@@ -121,7 +121,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates(NO_GROUPS),
     int("share.coordinator.cached.buffer.max.bytes", "1048588")
         .at_least(524_288)
-        .cluster_wide()
+        .at_start_here()
         .doc("The largest write buffer the share coordinator keeps for use again.")
         .deviates(NO_GROUPS),
     int("share.coordinator.load.buffer.size", "5242880")

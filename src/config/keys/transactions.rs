@@ -9,7 +9,7 @@ use crate::model::config_key::ConfigKey;
 pub(super) const KEYS: &[ConfigKey] = &[
     int("producer.id.expiration.ms", "86400000")
         .at_least(1)
-        .cluster_wide()
+        .at_start_here()
         .doc("How long a partition remembers an idle producer, to know its duplicates."),
     int("transactional.id.expiration.ms", "604800000")
         .at_least(1)
@@ -54,7 +54,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     .doc("How often transactional ids are looked through for expired ones.")
     .deviates(NO_TRANSACTIONS),
     boolean("transaction.partition.verification.enable", "true")
-        .cluster_wide()
+        .at_start_here()
         .doc(
             "Whether a partition asks the coordinator before it takes a transaction's first batch.",
         )

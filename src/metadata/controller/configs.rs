@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::Planner;
 use super::requests::{ConfigOperation, Operation};
 use super::topics::invalid_name;
-use crate::metadata::config_check::{check_known, check_topic, check_value};
+use crate::metadata::config_check::{check_group, check_known, check_topic, check_value};
 use crate::metadata::image::ConfigValues;
 use crate::metadata::records::{ConfigResource, MetadataRecord, ResourceKind};
 use crate::metadata::refusal::Refusal;
@@ -189,7 +189,7 @@ impl Planner<'_, '_> {
                 let layers = self.topic_layers(&resource.name);
                 check_topic(tables, &layers, after).map_err(|error| Refusal::InvalidConfig(error.0))
             }
-            ResourceKind::Group => check_known(&tables.group, "Unknown group config name", after)
+            ResourceKind::Group => check_group(tables, &self.topic_layers(""), after)
                 .map_err(|error| Refusal::InvalidConfig(error.0)),
             ResourceKind::ClientMetrics => judge_subscription(after).and_then(|()| {
                 let unknown = "Unknown client metrics configuration";
@@ -215,18 +215,18 @@ impl Planner<'_, '_> {
                 .filter(|(key, value)| before.get(*key) != Some(value))
                 .filter_map(|(key, value)| Some((tables.broker_key(key)?, value)))
         };
-        let names = |mode: UpdateMode| {
+        let names = |which: fn(UpdateMode) -> bool| {
             let keys = new().map(|(key, _)| key);
-            let names = keys.filter(|key| key.update_mode == mode);
+            let names = keys.filter(|key| which(key.update_mode));
             names.map(|key| key.name).collect::<Vec<_>>().join(", ")
         };
-        let fixed = names(UpdateMode::ReadOnly);
+        let fixed = names(UpdateMode::is_fixed);
         if !fixed.is_empty() {
             return Err(Refusal::InvalidRequest(format!(
                 "Cannot update these configs dynamically: [{fixed}]"
             )));
         }
-        let of_one = names(UpdateMode::PerBroker);
+        let of_one = names(|mode| mode == UpdateMode::PerBroker);
         if broker.is_empty() && !of_one.is_empty() {
             return Err(Refusal::InvalidRequest(format!(
                 "Cannot update these configs at default cluster level, broker id must be \

@@ -80,6 +80,9 @@ def read_all(topic, partition, bootstrap=BOOTSTRAP):
                 if message.error():
                     if message.error().code() == KafkaError._PARTITION_EOF:
                         return records
+                    # Without coordinators librdkafka says so once to whoever has a group.id, and goes on reading.
+                    if SERVER == "milena" and "FindCoordinator" in message.error().str():
+                        continue
                     raise KafkaException(message.error())
                 records.append((message.offset(), message.value()))
     finally:

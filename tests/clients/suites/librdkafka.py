@@ -86,6 +86,17 @@ def produce(topic, records, partition=0, **settings):
     return reports
 
 
+def heed(error):
+    """Raises an error that a consumer tells, but for the one that librdkafka tells once when there is no coordinator.
+
+    Python's consumer cannot be had without a group.id, with which librdkafka looks for a coordinator also for assigned
+    partitions; it goes on reading without one.
+    """
+    if SERVER == "milena" and "FindCoordinator" in error.str():
+        return
+    raise KafkaException(error)
+
+
 def consume(topic, start, partition=0, count=None, seconds=20, **settings):
     """Reads from the start to the end of the partition, or `count` records."""
     consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False,
@@ -104,7 +115,8 @@ def consume(topic, start, partition=0, count=None, seconds=20, **settings):
             if message.error():
                 if message.error().code() == KafkaError._PARTITION_EOF:
                     return messages
-                raise KafkaException(message.error())
+                heed(message.error())
+                continue
             messages.append(message)
     finally:
         consumer.close()
@@ -341,13 +353,11 @@ with check("consumer: every kind of start"):
 with check("consumer: from the end, new records arrive"):
     consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.partition.eof": True})
     consumer.assign([TopicPartition(TOPIC, 0, OFFSET_END)])
-    while consumer.poll(10).error() is None:
-        pass
+    while (message := consumer.poll(10)).error() is None or message.error().code() != KafkaError._PARTITION_EOF:
+        if message.error():
+            heed(message.error())
     produce(TOPIC, [(None, b"new", None, START + 2000)])
-    message = None
-    deadline = time.monotonic() + 10
-    while message is None and time.monotonic() < deadline:
-        message = consumer.poll(1)
+    message = consumer.poll(10)
     equal((message.offset(), message.value()), (100, b"new"))
     consumer.close()
 
@@ -362,10 +372,14 @@ with check("consumer: watermarks, offsets_for_times, position, seek"):
     equal(at(0), 0)
     equal(at(START + 1_000_000), OFFSET_END)
     consumer.assign([TopicPartition(TOPIC, 0, 10)])
-    equal(consumer.poll(10).offset(), 10)
+    def next_offset():
+        while (message := consumer.poll(10)).error():
+            heed(message.error())
+        return message.offset()
+    equal(next_offset(), 10)
     equal(consumer.position([where])[0].offset, 11)
     consumer.seek(TopicPartition(TOPIC, 0, 90))
-    equal(consumer.poll(10).offset(), 90, "after seek")
+    equal(next_offset(), 90, "after seek")
     consumer.close()
 
 with check("consumer: tiny fetches"):
@@ -394,7 +408,10 @@ with check("consumer: several partitions in one assignment"):
         if message is None:
             continue
         if message.error():
-            ends += 1
+            if message.error().code() == KafkaError._PARTITION_EOF:
+                ends += 1
+            else:
+                heed(message.error())
         else:
             equal(message.offset(), counts.get(message.partition(), 0), "offset")
             counts[message.partition()] = message.offset() + 1
