@@ -324,3 +324,6 @@ impl PartitionRouter {
         &self.hosts
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,7 @@ impl LogDirs {
     }
 
     /// The directory of a partition: where it is already, else the online one with the fewest.
-    fn home(&self, name: &TopicPartition) -> Option<Arc<LogDir>> {
+    pub(super) fn home(&self, name: &TopicPartition) -> Option<Arc<LogDir>> {
         let mut homes = self.homes();
         if let Some(index) = homes.by_name.get(name) {
             return self.dirs.get(*index).cloned();
@@ -94,6 +94,12 @@ impl LogDirs {
         homes.by_name.insert(name.clone(), index);
         homes.counts[index] += 1;
         Some(Arc::clone(dir))
+    }
+
+    /// How many partitions are at home in each directory.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> Vec<usize> {
+        self.homes().counts.clone()
     }
 
     fn forget(&self, name: &TopicPartition) {

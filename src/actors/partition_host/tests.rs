@@ -1,0 +1,6 @@
+//! Partitions and their logs behind a host, in stopped time, on a disk in memory.
+
+mod bench;
+mod data;
+mod failures;
+mod upkeep;
