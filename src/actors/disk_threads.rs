@@ -89,12 +89,7 @@ impl DiskThreads {
 
 impl std::fmt::Debug for DiskThreads {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "DiskThreads({}, {} queued)",
-            self.name,
-            self.jobs.len()
-        )
+        write!(f, "DiskThreads({}, {} queued)", self.name, self.jobs.len())
     }
 }
 
