@@ -164,6 +164,7 @@ impl Reception {
             quorum: Rc::new(QuorumState(parts.quorum.quorum)),
             log_dirs: Rc::new(Directories(parts.log_dirs)),
             loggers: Rc::new(Levels(parts.log_levels)),
+            complaints: Arc::clone(&parts.context.complaints),
             data: Rc::new(data),
         };
         Reception {

@@ -46,6 +46,12 @@ pub trait Service: 'static {
     /// Whether the frame may be begun while earlier ones of its kind are still in flight.
     fn may_pipeline(&self, frame: &[u8]) -> bool;
 
+    /// Whether a request that waits changes nothing and may be forgotten when the broker stops: a
+    /// long poll, which would hold the stop up.
+    fn may_abandon(&self, _frame: &[u8]) -> bool {
+        false
+    }
+
     /// Begins to answer a frame (without its size). The future is polled once before the next
     /// frame is looked at, so what it does before its first wait is done in order. It is dropped
     /// unfinished if the connection breaks.

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::deadlines::{Deadlines, Overdue};
-use self::requests::Requests;
+use self::requests::{Manner, Requests};
 use self::writer::Writer;
 use super::credits::{Charge, Credits};
 use super::frame::{Cut, FrameReader};
@@ -173,8 +173,12 @@ impl<S: Service> Connection<S> {
         let now = Instant::now();
         if self.shutdown.poll(cx).is_ready() {
             self.finish(CloseReason::Shutdown, now);
+            self.deadlines.part();
         }
         self.requests.drive(cx);
+        if self.deadlines.is_parting() {
+            self.requests.abandon_waiting();
+        }
         for _ in 0..TURNS_MAX {
             let more = self.begin_requests(cx, now);
             if let Err(error) = self.flush(cx, now) {
@@ -246,10 +250,13 @@ impl<S: Service> Connection<S> {
                 self.next = Some((frame, None));
                 continue;
             };
-            let pipelined = self.service.may_pipeline(&frame);
+            let manner = Manner {
+                pipelined: self.service.may_pipeline(&frame),
+                abandonable: self.service.may_abandon(&frame),
+            };
             let length = frame.len();
             let answer = self.service.call(frame);
-            self.requests.begin(cx, answer, charge, length, pipelined);
+            self.requests.begin(cx, answer, charge, length, manner);
             self.deadlines.active(now);
         }
         true
@@ -284,7 +291,7 @@ impl<S: Service> Connection<S> {
                     Some((_, unpaid)) => *unpaid = Some(charge),
                     None => {
                         self.reader.charged(charge);
-                        self.deadlines.frame_resumed(now);
+                        self.deadlines.frame_charged(self.reader.missing(), now);
                     }
                 }
             }
@@ -298,7 +305,10 @@ impl<S: Service> Connection<S> {
                 }
                 Cut::Incomplete => return false,
                 Cut::MustCharge(size) => match self.credits.try_charge(size) {
-                    Some(charge) => self.reader.charged(charge),
+                    Some(charge) => {
+                        self.reader.charged(charge);
+                        self.deadlines.frame_charged(self.reader.missing(), now);
+                    }
                     None => self.credit_wait = Some(Box::pin(self.credits.charge(size))),
                 },
                 Cut::Refused(reason) => {
