@@ -162,6 +162,34 @@ const CASES: &[Case<'_>] = &[
         &[("log.retention.ms", 0, Some("abc"))],
         "42 Invalid value abc for configuration log.retention.ms: Not a number of type LONG",
     ),
+    // Kafka changes these while it runs; nothing here would follow.
+    (
+        4,
+        "1",
+        &[
+            ("max.connections", 0, Some("10")),
+            ("num.io.threads", 0, Some("9")),
+        ],
+        "42 Cannot update these configs dynamically: [max.connections, num.io.threads]",
+    ),
+    (
+        4,
+        "1",
+        &[("listeners", 0, Some("PLAINTEXT://127.0.0.1:1"))],
+        "42 Cannot update these configs dynamically: [listeners]",
+    ),
+    (
+        32,
+        "g",
+        &[("consumer.session.timeout.ms", 0, Some("1"))],
+        "40 consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
+    ),
+    (
+        32,
+        "g",
+        &[("consumer.session.timeout.ms", 0, Some("50000"))],
+        "0",
+    ),
     (4, "1", &[("log.retention.ms", 0, Some("100000"))], "0"),
     (4, "", &[("log.retention.ms", 0, Some("200000"))], "0"),
     (

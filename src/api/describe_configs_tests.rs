@@ -233,7 +233,7 @@ fn secrets_are_never_shown_and_fixed_keys_say_so() {
             log.retention.hours=168 source 5 type 3 read-only log.retention.hours=168:5
             log.retention.ms=(null) source 5 type 5
             node.id=1 source 4 type 3 read-only node.id=1:4 node.id=1:5 broker.id=-1:5
-            ssl.key.password=(null) source 4 type 9 sensitive ssl.key.password=(null):4
+            ssl.key.password=(null) source 4 type 9 read-only sensitive ssl.key.password=(null):4
         "#]],
     );
 }
@@ -333,8 +333,8 @@ fn loggers_groups_and_subscriptions_are_described_too() {
         "g",
         &["consumer.session.timeout.ms"],
         expect![[r#"
-        consumer.session.timeout.ms=45000 source 5 type 3
-    "#]],
+            consumer.session.timeout.ms=45000 source 5 type 3 group.consumer.session.timeout.ms=45000:5
+        "#]],
     );
     set(
         &desk,
@@ -349,8 +349,8 @@ fn loggers_groups_and_subscriptions_are_described_too() {
         "g",
         &["consumer.session.timeout.ms"],
         expect![[r#"
-        consumer.session.timeout.ms=50000 source 8 type 3 consumer.session.timeout.ms=50000:8
-    "#]],
+            consumer.session.timeout.ms=50000 source 8 type 3 consumer.session.timeout.ms=50000:8 group.consumer.session.timeout.ms=45000:5
+        "#]],
     );
 }
 

@@ -53,7 +53,7 @@ impl Found {
             log_start_offset: Offset::NONE,
             diverging: None,
             current_leader: None,
-            // Empty, not null: what Kafka's answers to errors carry.
+            // Empty, not null: what Kafka tells of partitions it did not even ask.
             aborted: Some(Vec::new()),
             plan: None,
             bytes_max: usize::MAX,
@@ -99,6 +99,7 @@ impl Reading<'_> {
             .iter()
             .zip(&context.partitions)
             .map(|(target, (key, _))| match target {
+                Err(error @ ErrorCode::UnknownLeaderEpoch) => refused(&image, key, *error),
                 Err(error) => Found::failed(*error),
                 Ok(_) => self.found(&image, key, replies.next().flatten()),
             })
@@ -203,6 +204,7 @@ fn refused(image: &Image, key: &PartitionKey, error: ErrorCode) -> Found {
     );
     Found {
         current_leader: partition.filter(|_| moved).map(current_leader),
+        aborted: None,
         ..Found::failed(error)
     }
 }

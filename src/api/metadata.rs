@@ -53,6 +53,11 @@ pub(super) async fn handle(
     version: i16,
     peer: &Peer,
 ) -> MetadataResponse {
+    if version < FIRST_WITH_TOPIC_IDS
+        && let Some(refused) = refuse_ids(request.topics.as_deref())
+    {
+        return refused;
+    }
     let listener = &*peer.connection.listener;
     let creates = request.allow_auto_topic_creation && gateway.facts.creates_topics();
     let with_operations = request.include_topic_authorized_operations;
@@ -89,6 +94,26 @@ pub(super) async fn handle(
         response.cluster_authorized_operations = authorized_operations(peer, Resource::Cluster);
     }
     response
+}
+
+/// The answer to a request that names topics by id before ids are served: nothing but the error.
+fn refuse_ids(topics: Option<&[MetadataRequestTopic]>) -> Option<MetadataResponse> {
+    let topics = topics?;
+    let by_id = |topic: &MetadataRequestTopic| topic.name.is_none() || !topic.topic_id.is_zero();
+    topics.iter().any(by_id).then(|| {
+        let refuse = |topic: &MetadataRequestTopic| {
+            message!(MetadataResponseTopic {
+                error_code: ErrorCode::InvalidRequest.code(),
+                name: Some(topic.name.clone().unwrap_or_default()),
+                topic_id: topic.topic_id,
+                topic_authorized_operations: OPERATIONS_NOT_ASKED,
+            })
+        };
+        message!(MetadataResponse {
+            topics: topics.iter().map(refuse).collect(),
+            controller_id: -1,
+        })
+    })
 }
 
 fn wanted(topics: Option<Vec<MetadataRequestTopic>>, version: i16) -> Wanted {

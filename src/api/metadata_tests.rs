@@ -164,6 +164,12 @@ fn a_topic_is_found_by_its_id_from_version_12_on() {
         let answer: MetadataResponse = desk.ask(12, by_id(id, name));
         assert_eq!(errors(&answer), [(told.0.to_owned(), told.1)]);
     }
+    // Versions 10 and 11 have a place for the id, and no broker that serves it.
+    for version in 10..=11 {
+        let answer: MetadataResponse = desk.ask(version, by_id(id, None));
+        assert_eq!(errors(&answer), [(String::new(), 42)]);
+        assert_eq!((answer.brokers.len(), answer.controller_id), (0, -1));
+    }
 }
 
 #[test]

@@ -13,7 +13,8 @@ use crate::protocol::messages::describe_quorum_request::{PartitionData, TopicDat
 use crate::protocol::messages::update_features_request::FeatureUpdateKey;
 use crate::protocol::messages::{
     DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeQuorumRequest, DescribeQuorumResponse,
-    FindCoordinatorRequest, FindCoordinatorResponse, UpdateFeaturesRequest, UpdateFeaturesResponse,
+    FindCoordinatorRequest, FindCoordinatorResponse, InitProducerIdRequest, InitProducerIdResponse,
+    UpdateFeaturesRequest, UpdateFeaturesResponse,
 };
 
 fn replica(topic: &str, partition: i32, size_bytes: i64) -> LogDirReplica {
@@ -206,6 +207,38 @@ fn features_that_are_not_there_cannot_be_finalized() {
         let answer = update(&desk, version, METADATA_VERSION, 30);
         assert_eq!((answer.error_code, answer.error_message), (0, None));
         assert_eq!(answer.results.len(), usize::from(version < 2));
+    }
+}
+
+#[test]
+fn a_producer_with_half_an_identity_or_a_transactional_id_is_refused_for_good() {
+    let desk = Desk::new();
+    for (transactional_id, timeout_ms, identity, told) in [
+        (None, 0, (7, -1), 42),
+        (None, 0, (-1, 7), 42),
+        (Some(""), 60_000, (-1, -1), 42),
+        (Some("t"), 0, (-1, -1), 50),
+        (Some("t"), 60_000, (-1, -1), 53),
+    ] {
+        let request = message!(InitProducerIdRequest {
+            transactional_id: transactional_id.map(Into::into),
+            transaction_timeout_ms: timeout_ms,
+            producer_id: identity.0,
+            producer_epoch: identity.1,
+        });
+        let answer: InitProducerIdResponse = desk.ask(5, request);
+        let refused = (answer.error_code, answer.producer_id, answer.producer_epoch);
+        assert_eq!(refused, (told, -1, -1));
+    }
+    for expected in 0..3 {
+        let request = message!(InitProducerIdRequest {
+            transactional_id: None,
+            producer_id: -1,
+            producer_epoch: -1,
+        });
+        let answer: InitProducerIdResponse = desk.ask(5, request);
+        let given = (answer.error_code, answer.producer_id, answer.producer_epoch);
+        assert_eq!(given, (0, expected, 0));
     }
 }
 

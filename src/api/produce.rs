@@ -293,10 +293,12 @@ fn encode(
     endpoints: &[NodeEndpoint],
 ) -> Result<Reply, ProtocolError> {
     let mut scratch = data.scratch.borrow_mut();
-    let topics = request.topics();
-    let mut encoder = ProduceEncoder::new(&mut scratch, correlation_id, api_version, topics.len())?;
+    // A topic of which nothing was asked is not answered, as in Kafka.
+    let topics = || request.topics().filter(|(_, asked)| !asked.is_empty());
+    let count = topics().count();
+    let mut encoder = ProduceEncoder::new(&mut scratch, correlation_id, api_version, count)?;
     let mut answers = answers.iter();
-    for (key, partitions) in topics {
+    for (key, partitions) in topics() {
         encoder.topic(key, partitions.len())?;
         for answer in answers.by_ref().take(partitions.len()) {
             encoder.partition(answer)?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::keys::{broker_table, topic_table};
+use crate::config::keys::{broker_table, group_table, topic_table};
 use crate::metadata::image::Image;
 use crate::model::BrokerId;
 
@@ -163,4 +163,47 @@ fn a_resource_takes_so_many_keys_and_values_of_such_a_length() {
     };
     assert_eq!(check_amount(&keys(VALUES_PER_RESOURCE_MAX)), Ok(()));
     assert!(check_amount(&keys(VALUES_PER_RESOURCE_MAX + 1)).is_err());
+}
+
+fn group_told(set: &[(&str, &str)], static_broker: &[(&str, &str)]) -> Result<(), String> {
+    let owned = |pairs: &[(&str, &str)]| -> ConfigValues {
+        let owned = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        owned.collect()
+    };
+    let tables = ConfigTables {
+        group: group_table().into(),
+        broker: broker_table().into(),
+        static_broker: owned(static_broker).into(),
+        ..ConfigTables::default()
+    };
+    let image = Image::default();
+    let layers = ConfigLayers::of_broker(&image, &tables, BrokerId(1));
+    check_group(&tables, &layers, &owned(set)).map_err(|error| error.0)
+}
+
+#[test]
+fn a_group_stays_within_what_the_broker_allows_groups() {
+    let session = "consumer.session.timeout.ms";
+    let told = |value| group_told(&[(session, value)], &[]);
+    assert_eq!(told("45000"), Ok(()));
+    assert_eq!(told("60000"), Ok(()));
+    assert!(told("44999").unwrap_err().contains("group.consumer.min."));
+    assert!(told("60001").unwrap_err().contains("group.consumer.max."));
+    let wider = [("group.consumer.min.session.timeout.ms", "1")];
+    assert_eq!(group_told(&[(session, "5001")], &wider), Ok(()));
+    // Then a member would be taken for dead between two heartbeats.
+    let dead = "consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms";
+    let told = group_told(&[(session, "5000")], &wider);
+    assert_eq!(told, Err(dead.to_owned()));
+    let told = group_told(&[("streams.num.standby.replicas", "3")], &[]);
+    assert!(
+        told.unwrap_err()
+            .contains("group.streams.max.standby.replicas")
+    );
+    assert_eq!(
+        group_told(&[("share.auto.offset.reset", "earliest")], &[]),
+        Ok(())
+    );
 }
