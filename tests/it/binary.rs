@@ -6,12 +6,25 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A test that is stuck fails after this; nothing is expected to take a part of it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often something is looked at until it is so.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// Waits until `look` finds something.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..PATIENCE.as_millis() / GLANCE.as_millis() {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(GLANCE);
+    }
+    panic!("{what}: not within {PATIENCE:?}");
+}
 
 /// A running `milena serve`.
 pub(crate) struct Server {
@@ -116,14 +129,7 @@ impl Server {
 
     /// Waits for its end; gives its status and everything it logged.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("our child") {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let status = until("its end", || self.child.try_wait().expect("our child"));
         let errors = self.errors.take().expect("taken once");
         (status, errors.join().expect("read to its end"))
     }

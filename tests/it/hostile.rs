@@ -1,12 +1,12 @@
 //! Bad input against the real binary: whatever comes, the same process goes on serving others, and
 //! says little about it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::Instant;
 
 use tempfile::tempdir;
 
-use crate::binary::{Client, PATIENCE, Server, array, request, text};
+use crate::binary::{Client, Server, array, request, text, until};
 
 const METADATA: i16 = 3;
 const API_VERSIONS: i16 = 18;
@@ -79,9 +79,7 @@ fn random_requests_do_no_harm_and_are_not_told_one_by_one() {
     let dir = tempdir().unwrap();
     let server = Server::start(dir.path(), &["auto.create.topics.enable=false"]);
     let mut random = Random(3);
-    let begun = Instant::now();
-    let rounds = 1500;
-    for _ in 0..rounds {
+    for _ in 0..1500 {
         let key = (random.next() % 95) as i16;
         let version = (random.next() % 14) as i16;
         let frame = request(key, version, &random.bytes(120));
@@ -91,15 +89,20 @@ fn random_requests_do_no_harm_and_are_not_told_one_by_one() {
         let _ = client.0.write_all(&frame[..cut.min(frame.len())]);
     }
     is_served(&server);
-    let seconds = begun.elapsed().as_secs() + 2;
     let log = server.stop();
-    let lines = log
+    let mut in_second: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in log
         .lines()
-        .filter(|line| line.contains("closed the connection"));
-    let lines = lines.count() as u64;
+        .filter(|line| line.contains("closed the connection"))
+    {
+        // Up to its seconds: the log's own time, not that of this machine under load.
+        *in_second.entry(&line[..19]).or_default() += 1;
+    }
+    // Five in any second are ten in one of the clock's at most.
+    assert!(!in_second.is_empty(), "{log}");
     assert!(
-        lines <= 5 * seconds && lines < rounds,
-        "{lines} lines in {seconds} s"
+        in_second.values().all(|lines| *lines <= 10),
+        "{in_second:?}"
     );
     let partitions = std::fs::read_dir(dir.path().join("data")).unwrap();
     let partitions = partitions.filter(|entry| {
@@ -194,14 +197,10 @@ fn connections_beyond_the_limit_of_an_address_are_closed_and_their_places_come_b
     }
     assert!(server.connect().is_closed());
     drop(inside);
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    until("the places come back", || {
         let mut client = server.connect();
         let asked = client.0.write_all(&request(API_VERSIONS, 0, &[]));
-        if asked.is_ok() && !client.is_closed() {
-            break;
-        }
-        assert!(Instant::now() < deadline, "the places do not come back");
-    }
+        (asked.is_ok() && !client.is_closed()).then_some(())
+    });
     server.stop();
 }
