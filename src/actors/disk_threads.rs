@@ -70,19 +70,6 @@ impl DiskThreads {
         }
     }
 
-    /// No threads: jobs gather until whoever holds the queue does them. For tests that look at what
-    /// happens meanwhile.
-    #[cfg(test)]
-    pub(super) fn by_hand() -> (DiskThreads, JobsByHand) {
-        let (jobs, queue) = bounded::<Job>(2 * JOBS_MAX);
-        let threads = DiskThreads {
-            jobs: Jobs::Threads(jobs),
-            places: Arc::new(Semaphore::new(JOBS_MAX)),
-            name: "by hand".into(),
-        };
-        (threads, JobsByHand(queue))
-    }
-
     /// Runs a job on one of the threads and waits for what it returns.
     pub async fn run<T: Send + 'static>(
         &self,
@@ -147,18 +134,6 @@ fn work_off(queue: &Receiver<Job>) {
 /// A job that panics answers nobody: its caller sees the closed channel. The thread lives.
 fn do_job(job: Job) {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
-}
-
-/// See [`DiskThreads::by_hand`].
-#[cfg(test)]
-pub(super) struct JobsByHand(Receiver<Job>);
-
-#[cfg(test)]
-impl JobsByHand {
-    /// Does everything that is queued; how much that was.
-    pub(super) fn work_off(&self) -> usize {
-        self.0.try_iter().map(do_job).count()
-    }
 }
 
 #[cfg(test)]
