@@ -146,6 +146,7 @@ impl Broker {
         )?;
         let endpoints = endpoints(&config.listeners.open, &listeners);
         let broker_epoch = register(&config, &environment, &disks, &quorum, endpoints).await?;
+        disks.tell_unknown(&image.load());
         let listening: Vec<_> = config
             .listeners
             .open
@@ -223,10 +224,8 @@ impl BrokerHandle {
             closed = closed.and(host.send(CloseAll).await.unwrap_or(Ok(())));
         }
         self.quorum.stop().await;
-        let left = match closed {
-            Ok(()) => self.disks.leave_cleanly(self.broker_epoch).await,
-            Err(error) => Err(error),
-        };
+        // A log that could not be closed has marked its directory; the others are left cleanly.
+        let left = closed.and(self.disks.leave_cleanly(self.broker_epoch).await);
         for arbiter in &self.arbiters {
             arbiter.stop();
         }

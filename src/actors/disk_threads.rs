@@ -20,9 +20,17 @@ const JOBS_MAX: usize = 1024;
 /// A pool of named threads. Cheap to clone; the threads end when the last clone is gone.
 #[derive(Clone)]
 pub struct DiskThreads {
-    jobs: Sender<Job>,
+    jobs: Jobs,
     places: Arc<Semaphore>,
     name: Arc<str>,
+}
+
+/// Where jobs go.
+#[derive(Clone)]
+enum Jobs {
+    Threads(Sender<Job>),
+    /// Nowhere: they are done where they are asked for.
+    Here,
 }
 
 /// The job's thread is gone: it panicked, or the pool was stopped.
@@ -46,10 +54,33 @@ impl DiskThreads {
         }
         let places = Arc::new(Semaphore::new(JOBS_MAX));
         Ok(DiskThreads {
-            jobs,
+            jobs: Jobs::Threads(jobs),
             places,
             name: name.into(),
         })
+    }
+
+    /// No threads: each job is done at once, where it is asked for. For tests whose time stands
+    /// still, and for disks that never block.
+    pub fn here() -> DiskThreads {
+        DiskThreads {
+            jobs: Jobs::Here,
+            places: Arc::new(Semaphore::new(JOBS_MAX)),
+            name: "here".into(),
+        }
+    }
+
+    /// No threads: jobs gather until whoever holds the queue does them. For tests that look at what
+    /// happens meanwhile.
+    #[cfg(test)]
+    pub(super) fn by_hand() -> (DiskThreads, JobsByHand) {
+        let (jobs, queue) = bounded::<Job>(2 * JOBS_MAX);
+        let threads = DiskThreads {
+            jobs: Jobs::Threads(jobs),
+            places: Arc::new(Semaphore::new(JOBS_MAX)),
+            name: "by hand".into(),
+        };
+        (threads, JobsByHand(queue))
     }
 
     /// Runs a job on one of the threads and waits for what it returns.
@@ -65,8 +96,15 @@ impl DiskThreads {
             // Nobody waits any more when the caller's actor has stopped.
             let _ = done.send(job());
         });
+        let jobs = match &self.jobs {
+            Jobs::Threads(jobs) => jobs,
+            Jobs::Here => {
+                do_job(job);
+                return result.await.map_err(|_| DiskThreadsEnded);
+            }
+        };
         loop {
-            match self.jobs.try_send(job) {
+            match jobs.try_send(job) {
                 Ok(()) => return result.await.map_err(|_| DiskThreadsEnded),
                 Err(TrySendError::Disconnected(_)) => return Err(DiskThreadsEnded),
                 // Only jobs nobody waits for can have filled the queue.
@@ -82,21 +120,44 @@ const RETRY: Duration = Duration::from_millis(1);
 impl DiskThreads {
     /// Runs a job nobody waits for, when there is room for it in the queue.
     pub fn run_unwatched(&self, job: impl FnOnce() + Send + 'static) {
-        // Such jobs only tidy up; what is not done now is done after the next start.
-        let _ = self.jobs.try_send(Box::new(job));
+        match &self.jobs {
+            Jobs::Here => do_job(Box::new(job)),
+            // Such jobs only tidy up; what is not done now is done after the next start.
+            Jobs::Threads(jobs) => drop(jobs.try_send(Box::new(job))),
+        }
     }
 }
 
 impl std::fmt::Debug for DiskThreads {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DiskThreads({}, {} queued)", self.name, self.jobs.len())
+        let queued = match &self.jobs {
+            Jobs::Threads(jobs) => jobs.len(),
+            Jobs::Here => 0,
+        };
+        write!(f, "DiskThreads({}, {queued} queued)", self.name)
     }
 }
 
 fn work_off(queue: &Receiver<Job>) {
     while let Ok(job) = queue.recv() {
-        // A job that panics answers nobody: its caller sees the closed channel. The thread lives.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        do_job(job);
+    }
+}
+
+/// A job that panics answers nobody: its caller sees the closed channel. The thread lives.
+fn do_job(job: Job) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+}
+
+/// See [`DiskThreads::by_hand`].
+#[cfg(test)]
+pub(super) struct JobsByHand(Receiver<Job>);
+
+#[cfg(test)]
+impl JobsByHand {
+    /// Does everything that is queued; how much that was.
+    pub(super) fn work_off(&self) -> usize {
+        self.0.try_iter().map(do_job).count()
     }
 }
 

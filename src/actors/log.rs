@@ -1,17 +1,15 @@
 //! The actor that owns one partition's log: the only writer of its segment files.
 //!
 //! Its partition asks it to append; it writes here, on the arbiter, while the directory's disk keeps
-//! up, and through the directory's disk threads when it does not, always in order. Flushes,
-//! write-back, rolling deletions and recovery run on the disk threads. Invariant: at any moment the
-//! [`Log`] is here or with exactly one job that brings it back.
+//! up, and through the directory's disk threads when it does not, or when files must be made, always
+//! in order. Flushes run on the disk threads, as does the upkeep of `log_upkeep`. Invariant: at any
+//! moment the [`Log`] is here, with nothing waiting, or with exactly one job that brings it back.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::gather::Slot;
@@ -22,11 +20,13 @@ use super::partition_messages::{
     Append, AppendAnswer, AppendReply, DeleteRecordsError, DescribedProducer, ListProducers,
     WriteError,
 };
-use crate::model::{LeaderEpoch, Moment, Offset, Timestamp, Uuid};
+use crate::model::{LeaderEpoch, Moment, Offset, Timestamp};
 use crate::record::TimestampType;
 use crate::replication::Acks;
-use crate::storage::log_dir::{DirectoryRole, PartitionDirectory, rename_partition};
 use crate::storage::{AppendError, Flushed, Log, LogConfig, StorageError};
+
+/// How long a flush waits that found too many files open.
+const FLUSH_RETRY: Duration = Duration::from_millis(100);
 
 /// Append a batch under an epoch; the partition has judged it.
 #[derive(Message)]
@@ -85,25 +85,6 @@ pub struct Reconfigure(pub Arc<LogConfig>);
 #[rtype(result = "()")]
 pub struct StartEpoch(pub LeaderEpoch);
 
-/// Delete what retention allows, forget idle producers, close idle files.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Tidy {
-    /// Records at or above it are not deleted.
-    pub high_watermark: Offset,
-}
-
-/// Flush and close the log for a clean stop; answers when it is done.
-#[derive(Message)]
-#[rtype(result = "Result<(), StorageError>")]
-pub struct Close;
-
-/// The log belongs to a deleted partition: rename its directory at once, with this id in the name,
-/// and delete it later.
-#[derive(Message)]
-#[rtype(result = "Result<(), StorageError>")]
-pub struct Delete(pub Uuid);
-
 /// Where the log is.
 enum Seat {
     Here(Box<Log>),
@@ -120,8 +101,8 @@ enum Waiting {
 #[derive(Default)]
 struct FlushState {
     under_way: bool,
-    /// Appends wait for the disk up to here.
-    owed: Option<Offset>,
+    /// Asked for while one was under way or the log was away: started as soon as that is over.
+    wanted: bool,
     /// `flush.ms` runs.
     timer: Option<SpawnHandle>,
 }
@@ -131,15 +112,19 @@ pub struct LogActor {
     seat: Seat,
     waiting: VecDeque<Waiting>,
     partition: Option<Addr<PartitionActor>>,
-    dir: Arc<LogDir>,
-    config: Arc<LogConfig>,
-    clock: Clock,
+    pub(super) dir: Arc<LogDir>,
+    pub(super) config: Arc<LogConfig>,
+    pub(super) clock: Clock,
     flush: FlushState,
-    gauges: Arc<PartitionGauges>,
+    pub(super) gauges: Arc<PartitionGauges>,
     bytes_unflushed: u64,
     /// Since the last round.
-    written_to: bool,
-    _watch: PanicWatch,
+    pub(super) written_to: bool,
+    /// It was closed or deleted: nothing is written any more.
+    pub(super) retired: bool,
+    /// Its failure was told.
+    failed: bool,
+    watch: PanicWatch,
 }
 
 impl LogActor {
@@ -164,27 +149,22 @@ impl LogActor {
             gauges,
             bytes_unflushed: 0,
             written_to: true,
-            _watch: watch,
+            retired: false,
+            failed: false,
+            watch,
         }
     }
 
     /// Does something with the log: now when it is here and nothing waits, else in its turn.
-    fn with_log(
-        &mut self,
-        action: impl FnOnce(&mut Log) + Send + 'static,
-        ctx: &mut Context<Self>,
-    ) {
+    fn with_log(&mut self, action: impl FnOnce(&mut Log) + Send + 'static) {
         match &mut self.seat {
-            Seat::Here(log) if self.waiting.is_empty() => action(log),
-            _ => {
-                self.waiting.push_back(Waiting::Other(Box::new(action)));
-                self.send_away(ctx);
-            }
+            Seat::Here(log) => action(log),
+            Seat::Away => self.waiting.push_back(Waiting::Other(Box::new(action))),
         }
     }
 
     /// Does something that may block, on a disk thread, in its turn.
-    fn on_disk_thread(
+    pub(super) fn on_disk_thread(
         &mut self,
         action: impl FnOnce(&mut Log) + Send + 'static,
         ctx: &mut Context<Self>,
@@ -217,9 +197,15 @@ impl LogActor {
         let job = async move { threads.run(job).await }.into_actor(self);
         ctx.spawn(job.map(|result, actor, ctx| match result {
             Ok((log, done)) => actor.welcome_back(log, done, ctx),
-            // The job panicked and the log is lost with it: this partition is offline.
-            Err(_) => ctx.stop(),
+            Err(_) => actor.lose(ctx),
         }));
+    }
+
+    /// A job panicked, and the log is lost with it: this partition is offline.
+    fn lose(&mut self, ctx: &mut Context<Self>) {
+        self.dir.mark_unclean();
+        self.watch.report();
+        ctx.stop();
     }
 
     fn welcome_back(&mut self, log: Box<Log>, done: Vec<Written>, ctx: &mut Context<Self>) {
@@ -229,6 +215,8 @@ impl LogActor {
         }
         if !self.waiting.is_empty() {
             self.send_away(ctx);
+        } else if self.flush.wanted {
+            self.start_flush(ctx);
         }
     }
 
@@ -240,13 +228,11 @@ impl LogActor {
         } = written;
         let appended = match result {
             Ok(appended) => appended,
-            Err(error) => return append.slot.answer(Err(WriteError::Log(error))),
+            Err(error) => return self.refuse(append, error),
         };
+        self.dir.note_written();
         let end = appended.last_offset + 1;
         let flush_owed = unflushed_messages >= self.config.flush_messages;
-        if flush_owed {
-            self.flush.owed = Some(end);
-        }
         if flush_owed || appended.rolled {
             self.start_flush(ctx);
         } else {
@@ -282,6 +268,19 @@ impl LogActor {
         });
     }
 
+    /// A batch was not written. Without space the next one may be; after any other failure of the
+    /// disk none will.
+    fn refuse(&mut self, append: Append, error: AppendError) {
+        if let AppendError::Storage(storage) = &error {
+            if storage.is_passing() {
+                self.dir.note_full(self.clock.now(), storage);
+            } else {
+                self.fail(storage);
+            }
+        }
+        append.slot.answer(Err(WriteError::Log(error)));
+    }
+
     fn arm_flush_timer(&mut self, ctx: &mut Context<Self>) {
         let Ok(after) = u64::try_from(self.config.flush_ms) else {
             return;
@@ -297,14 +296,23 @@ impl LogActor {
 
     /// Flushes on a disk thread. Everything appended until it starts shares it: group commit.
     fn start_flush(&mut self, ctx: &mut Context<Self>) {
+        let Seat::Here(log) = &mut self.seat else {
+            self.flush.wanted = true;
+            return;
+        };
+        self.flush.wanted = self.flush.under_way;
         if self.flush.under_way {
             return;
         }
-        let Seat::Here(log) = &mut self.seat else {
-            // The log comes back with the answers of its appends, which ask again.
-            return;
-        };
         let Some(job) = log.flush_job() else {
+            let left = log.unflushed_messages() > 0;
+            match log.refuse_if_poisoned() {
+                Err(error) => self.fail(&error),
+                Ok(()) if left => {
+                    ctx.run_later(FLUSH_RETRY, LogActor::start_flush);
+                }
+                Ok(()) => {}
+            }
             return;
         };
         self.flush.under_way = true;
@@ -321,32 +329,36 @@ impl LogActor {
             actor.flush.under_way = false;
             match result {
                 Ok(Ok(flushed)) => actor.flushed(flushed, ctx),
-                Ok(Err(error)) => actor.fail(&error, ctx),
-                Err(_) => ctx.stop(),
+                Ok(Err(error)) => {
+                    actor.with_log(Log::flush_failed);
+                    actor.fail(&error);
+                }
+                Err(_) => actor.lose(ctx),
             }
         }));
     }
 
     fn flushed(&mut self, flushed: Flushed, ctx: &mut Context<Self>) {
         let (end, gauges) = (flushed.upto, Arc::clone(&self.gauges));
-        let note = move |log: &mut Log| {
+        self.with_log(move |log: &mut Log| {
             log.flushed(&flushed);
             gauges.set_recovery_point(log.recovery_point());
-        };
-        self.with_log(note, ctx);
+        });
         if let Some(partition) = &self.partition {
             partition.do_send(OnDisk(end));
         }
-        match self.flush.owed {
-            Some(owed) if owed > end => self.start_flush(ctx),
-            _ => self.flush.owed = None,
+        if self.flush.wanted {
+            self.start_flush(ctx);
         }
     }
 
-    /// After a failed flush nobody knows what is on the disk: the log is offline for good.
-    fn fail(&mut self, error: &StorageError, ctx: &mut Context<Self>) {
-        log::error!("{error}; the partition is offline until the broker is restarted");
-        self.with_log(Log::flush_failed, ctx);
+    /// After a failed write or flush nobody knows what is on the disk: the log is offline for good.
+    fn fail(&mut self, error: &StorageError) {
+        if std::mem::replace(&mut self.failed, true) {
+            return;
+        }
+        log::error!("{error}; the partition takes no writes until the broker is restarted");
+        self.dir.mark_unclean();
         if let Some(partition) = &self.partition {
             partition.do_send(LogFailed);
         }
@@ -369,7 +381,7 @@ struct Written {
 }
 
 /// Shows what others read without asking.
-fn show(log: &Log, gauges: &PartitionGauges) {
+pub(super) fn show(log: &Log, gauges: &PartitionGauges) {
     gauges.set_recovery_point(log.recovery_point());
     gauges.set_first_unstable_offset(log.first_unstable_offset());
 }
@@ -398,6 +410,18 @@ impl Actor for LogActor {
     type Context = Context<Self>;
 }
 
+impl Drop for LogActor {
+    /// Also after a panic: who waits for this log must not wait for its deadline.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.dir.mark_unclean();
+        }
+        if let Some(partition) = &self.partition {
+            partition.do_send(LogFailed);
+        }
+    }
+}
+
 impl Handler<ReportTo> for LogActor {
     type Result = ();
 
@@ -410,9 +434,16 @@ impl Handler<AppendToLog> for LogActor {
     type Result = ();
 
     fn handle(&mut self, append: AppendToLog, ctx: &mut Context<Self>) {
+        if self.retired {
+            // Dropped: what is asked here belongs to a partition that is gone.
+            return;
+        }
+        let now = self.clock.wall();
         match &mut self.seat {
-            Seat::Here(log) if self.dir.keeps_up() && self.waiting.is_empty() => {
-                let written = write(log, append, self.clock.wall());
+            Seat::Here(log)
+                if self.dir.keeps_up() && !log.makes_files(&append.append.batch.header, now) =>
+            {
+                let written = write(log, append, now);
                 self.settle(written, ctx);
             }
             _ => {
@@ -426,23 +457,20 @@ impl Handler<AppendToLog> for LogActor {
 impl Handler<MoveLogStart> for LogActor {
     type Result = ();
 
-    fn handle(&mut self, MoveLogStart { before, slot }: MoveLogStart, ctx: &mut Context<Self>) {
-        self.with_log(
-            move |log| {
-                // An offset that lies behind the start already changes nothing, as with Kafka.
-                log.advance_log_start_offset(before);
-                slot.answer(Ok(log.log_start_offset()));
-            },
-            ctx,
-        );
+    fn handle(&mut self, MoveLogStart { before, slot }: MoveLogStart, _: &mut Context<Self>) {
+        self.with_log(move |log| {
+            // An offset that lies behind the start already changes nothing, as with Kafka.
+            log.advance_log_start_offset(before);
+            slot.answer(Ok(log.log_start_offset()));
+        });
     }
 }
 
 impl Handler<ListProducers> for LogActor {
     type Result = ();
 
-    fn handle(&mut self, ListProducers { slot }: ListProducers, ctx: &mut Context<Self>) {
-        self.with_log(move |log| slot.answer(Ok(describe(log))), ctx);
+    fn handle(&mut self, ListProducers { slot }: ListProducers, _: &mut Context<Self>) {
+        self.with_log(move |log| slot.answer(Ok(describe(log))));
     }
 }
 
@@ -466,162 +494,22 @@ impl Handler<Reconfigure> for LogActor {
 
     fn handle(&mut self, Reconfigure(config): Reconfigure, ctx: &mut Context<Self>) {
         self.config = Arc::clone(&config);
-        self.with_log(move |log| log.set_config(config), ctx);
+        self.with_log(move |log| log.set_config(config));
+        if let Some(timer) = self.flush.timer.take() {
+            ctx.cancel_future(timer);
+            self.arm_flush_timer(ctx);
+        }
     }
 }
 
 impl Handler<StartEpoch> for LogActor {
     type Result = ();
 
-    fn handle(&mut self, StartEpoch(epoch): StartEpoch, ctx: &mut Context<Self>) {
-        self.with_log(
-            move |log| {
-                if let Err(error) = log.assign_epoch(epoch) {
-                    log::error!("cannot write the leader epoch {epoch}: {error}");
-                }
-            },
-            ctx,
-        );
-    }
-}
-
-impl Handler<Tidy> for LogActor {
-    type Result = ();
-
-    /// Retention, expiry of producers, and closing of files nobody wrote to since the last round.
-    fn handle(&mut self, Tidy { high_watermark }: Tidy, ctx: &mut Context<Self>) {
-        let now = self.clock.wall();
-        let idle = !std::mem::replace(&mut self.written_to, false);
-        let gauges = Arc::clone(&self.gauges);
-        let (told, deleted) = oneshot::channel();
-        self.on_disk_thread(
-            move |log| {
-                log.advance_high_watermark(high_watermark);
-                log.expire_producers(now);
-                let deleted = log
-                    .delete_retained(now, high_watermark)
-                    .unwrap_or_else(|error| {
-                        log::warn!("retention is put off: {error}");
-                        Vec::new()
-                    });
-                if idle && let Err(error) = log.close_idle() {
-                    log::warn!("files of an idle log stay open: {error}");
-                }
-                show(log, &gauges);
-                // An actor that has stopped leaves the files to the next start.
-                let _ = told.send(deleted);
-            },
-            ctx,
-        );
-        let delay =
-            Duration::from_millis(u64::try_from(self.config.file_delete_delay_ms).unwrap_or(0));
-        let dir = Arc::clone(&self.dir);
-        actix_rt::spawn(async move {
-            let deleted = deleted.await.unwrap_or_default();
-            if deleted.is_empty() {
-                return;
-            }
-            tokio::time::sleep(delay).await;
-            for files in deleted {
-                let disk = Arc::clone(dir.disk());
-                dir.threads().run_unwatched(move || {
-                    if let Err(error) = files.unlink(disk.as_ref()) {
-                        log::warn!("files of a deleted segment stay until the next start: {error}");
-                    }
-                });
+    fn handle(&mut self, StartEpoch(epoch): StartEpoch, _: &mut Context<Self>) {
+        self.with_log(move |log| {
+            if let Err(error) = log.assign_epoch(epoch) {
+                log::error!("cannot write the leader epoch {epoch}: {error}");
             }
         });
-    }
-}
-
-impl Handler<Close> for LogActor {
-    type Result = ResponseFuture<Result<(), StorageError>>;
-
-    fn handle(&mut self, _: Close, ctx: &mut Context<Self>) -> Self::Result {
-        let (told, closed) = oneshot::channel();
-        let gauges = Arc::clone(&self.gauges);
-        let close = move |log: &mut Log| {
-            let closed = log.close();
-            show(log, &gauges);
-            let _ = told.send(closed);
-        };
-        self.on_disk_thread(close, ctx);
-        Box::pin(async move { closed.await.unwrap_or(Ok(())) })
-    }
-}
-
-impl Handler<Delete> for LogActor {
-    type Result = ResponseFuture<Result<(), StorageError>>;
-
-    fn handle(&mut self, Delete(unique): Delete, ctx: &mut Context<Self>) -> Self::Result {
-        let (told, renamed) = oneshot::channel();
-        let dir = Arc::clone(&self.dir);
-        let rename = move |log: &mut Log| {
-            let _ = told.send(rename_away(log, &dir, unique));
-        };
-        self.on_disk_thread(rename, ctx);
-        let delay =
-            Duration::from_millis(u64::try_from(self.config.file_delete_delay_ms).unwrap_or(0));
-        let (dir, actor) = (Arc::clone(&self.dir), ctx.address());
-        Box::pin(async move {
-            let renamed = renamed.await.unwrap_or(Ok(None));
-            actor.do_send(Stop);
-            let Some(path) = renamed? else {
-                return Ok(());
-            };
-            actix_rt::spawn(async move {
-                tokio::time::sleep(delay).await;
-                let disk = Arc::clone(dir.disk());
-                dir.threads().run_unwatched(move || {
-                    if let Err(error) = disk.remove_dir_all(&path) {
-                        log::warn!("the remains of a deleted partition stay: {error}");
-                    }
-                });
-            });
-            Ok(())
-        })
-    }
-}
-
-/// Gives the directory of a deleted partition the name under which it waits for its end; `None` when
-/// it was never made.
-fn rename_away(log: &mut Log, dir: &LogDir, unique: Uuid) -> Result<Option<PathBuf>, StorageError> {
-    if let Err(error) = log.close_idle() {
-        // It is deleted anyway.
-        log::debug!("closing a deleted log: {error}");
-    }
-    let name = log
-        .directory()
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let parsed = PartitionDirectory::parse(name);
-    let Some(partition) = parsed.filter(|_| dir.disk().exists(log.directory()).unwrap_or(true))
-    else {
-        return Ok(None);
-    };
-    let partition = partition.partition;
-    let role = DirectoryRole::Deleted;
-    let renamed = rename_partition(
-        dir.disk().as_ref(),
-        dir.path(),
-        name,
-        &partition,
-        role,
-        unique,
-    )?;
-    Ok(Some(dir.path().join(renamed)))
-}
-
-/// The actor of a deleted log ends.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Stop;
-
-impl Handler<Stop> for LogActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        ctx.stop();
     }
 }

@@ -14,9 +14,10 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::disk_threads::DiskThreads;
-use super::log::{LogActor, Tidy};
+use super::log::LogActor;
+use super::log_upkeep::Tidy;
 use super::partition::PartitionGauges;
-use crate::model::{DirectoryId, Offset, TopicPartition};
+use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::disk::Disk;
 use crate::storage::{Checkpoints, LogReader, StorageError};
 
@@ -64,17 +65,46 @@ pub struct LogDir {
     parts: LogDirParts,
     bytes_on_their_way: AtomicU64,
     offline: AtomicBool,
+    /// Something here must be recovered at the next start, however this broker stops.
+    unclean: AtomicBool,
+    full: Mutex<Option<FullSince>>,
+    /// Whether `full` is something.
+    is_full: AtomicBool,
     residents: Mutex<BTreeMap<TopicPartition, ResidentLog>>,
+    /// What the checkpoints said at the start of directories nobody lives in: not opened yet, failed
+    /// to open, or of topics the metadata does not know.
+    carried: Mutex<Checkpoints>,
+    /// What the files say. Locked while they are written, by disk threads only.
+    written: Mutex<Checkpoints>,
 }
+
+/// While a directory has no space.
+struct FullSince {
+    /// When it was said last.
+    said: Moment,
+    /// How many writes were refused since.
+    refused: u64,
+}
+
+/// Between two lines about the same full directory.
+const FULL_SAID_EVERY_MS: u64 = 10_000;
+/// Logs of one directory that are tidied at a time: each is away from its arbiter meanwhile, and
+/// what is to be written waits behind them on the disk threads.
+const TIDIED_AT_A_TIME: usize = 4;
 
 impl LogDir {
     /// A directory that was taken into use.
     pub fn new(parts: LogDirParts) -> LogDir {
         LogDir {
-            parts,
             bytes_on_their_way: AtomicU64::new(0),
             offline: AtomicBool::new(false),
+            unclean: AtomicBool::new(false),
+            full: Mutex::default(),
+            is_full: AtomicBool::new(false),
             residents: Mutex::default(),
+            carried: Mutex::new(parts.at_start.clone()),
+            written: Mutex::new(parts.at_start.clone()),
+            parts,
         }
     }
 
@@ -101,6 +131,50 @@ impl LogDir {
     /// What the checkpoints said at the start.
     pub fn at_start(&self) -> &Checkpoints {
         &self.parts.at_start
+    }
+
+    /// Something here failed, so that the next start must recover, however this broker stops.
+    pub fn mark_unclean(&self) {
+        self.unclean.store(true, Ordering::Release);
+    }
+
+    /// See [`Self::mark_unclean`].
+    pub fn is_unclean(&self) -> bool {
+        self.unclean.load(Ordering::Acquire)
+    }
+
+    /// A write was refused for lack of space, or of files: says so now and then.
+    pub fn note_full(&self, now: Moment, error: &StorageError) {
+        let mut full = lock(&self.full);
+        let since = full.get_or_insert(FullSince {
+            said: Moment(0),
+            refused: 0,
+        });
+        since.refused += 1;
+        let silent = Duration::from_millis(FULL_SAID_EVERY_MS);
+        if since.refused == 1 || now.since(since.said) >= silent {
+            since.said = now;
+            log::error!(
+                "{error}: writes to {} are refused with KAFKA_STORAGE_ERROR, {} so far; reads go on, and writes as soon as there is space",
+                self.parts.path.display(),
+                since.refused
+            );
+        }
+        self.is_full.store(true, Ordering::Relaxed);
+    }
+
+    /// A write succeeded.
+    pub fn note_written(&self) {
+        if self.is_full.load(Ordering::Relaxed) {
+            self.is_full.store(false, Ordering::Relaxed);
+            if let Some(since) = lock(&self.full).take() {
+                log::info!(
+                    "{} takes writes again, {} were refused",
+                    self.parts.path.display(),
+                    since.refused
+                );
+            }
+        }
     }
 
     /// Whether the last broker here stopped after flushing everything.
@@ -139,7 +213,38 @@ impl LogDir {
 
     /// A log lives here from now on.
     pub fn move_in(&self, partition: TopicPartition, log: ResidentLog) {
-        self.residents().insert(partition, log);
+        self.residents().insert(partition.clone(), log);
+        self.disown(&partition);
+    }
+
+    /// What an earlier life knew of this partition is true no more.
+    pub fn disown(&self, partition: &TopicPartition) {
+        let mut carried = lock(&self.carried);
+        carried.recovery_points.remove(partition);
+        carried.log_starts.remove(partition);
+        carried.high_watermarks.remove(partition);
+    }
+
+    /// Brings the checkpoints up to date; blocks. `force` writes them even when nothing changed.
+    ///
+    /// # Errors
+    /// When they cannot be written. Old checkpoints are safe, only slower to recover from.
+    pub fn write_checkpoints(&self, force: bool) -> Result<(), StorageError> {
+        let mut written = lock(&self.written);
+        let current = self.checkpoints();
+        let nothing = Checkpoints::default();
+        let before = if force { &nothing } else { &*written };
+        current.write(before, self.disk().as_ref(), self.path())?;
+        *written = current;
+        Ok(())
+    }
+
+    /// Whether the checkpoint files know this name: of a log that is gone, when it is not here.
+    pub fn has_checkpoints_of(&self, partition: &TopicPartition) -> bool {
+        let written = lock(&self.written);
+        written.recovery_points.contains_key(partition)
+            || written.log_starts.contains_key(partition)
+            || written.high_watermarks.contains_key(partition)
     }
 
     /// A log is deleted or moves away.
@@ -162,8 +267,9 @@ impl LogDir {
 
     /// What the checkpoints should say now. A log that has nothing says nothing.
     pub fn checkpoints(&self) -> Checkpoints {
-        let mut checkpoints = Checkpoints::default();
-        for (name, log) in self.residents().iter() {
+        let residents = self.residents();
+        let mut checkpoints = lock(&self.carried).clone();
+        for (name, log) in residents.iter() {
             let high_watermark = log.gauges.high_watermark();
             if log.reader.log_end_offset() == Offset::ZERO {
                 continue;
@@ -184,10 +290,13 @@ impl LogDir {
     }
 
     fn residents(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, ResidentLog>> {
-        self.residents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.residents)
     }
+}
+
+/// All that is locked here is right at every step, whoever panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Bytes counted as on their way to the disk.
@@ -218,57 +327,72 @@ pub struct LogDirIntervals {
 pub struct LogDirActor {
     dir: Arc<LogDir>,
     intervals: LogDirIntervals,
-    written: Checkpoints,
     writing: bool,
+    tidying: bool,
 }
 
 impl LogDirActor {
     /// The actor of `dir`.
     pub fn new(dir: Arc<LogDir>, intervals: LogDirIntervals) -> LogDirActor {
-        let written = dir.at_start().clone();
         LogDirActor {
             dir,
             intervals,
-            written,
             writing: false,
+            tidying: false,
         }
     }
 
     /// Writes the checkpoints when they have changed, on a disk thread.
     fn checkpoint(&mut self, ctx: &mut Context<Self>) {
-        let current = self.dir.checkpoints();
-        if self.writing || current == self.written {
+        if std::mem::replace(&mut self.writing, true) {
             return;
         }
-        self.writing = true;
-        let (dir, before) = (Arc::clone(&self.dir), self.written.clone());
-        let job = async move {
-            let threads = dir.threads().clone();
-            let write = move || {
-                current
-                    .write(&before, dir.disk().as_ref(), dir.path())
-                    .map(|()| current)
-            };
-            threads.run(write).await
-        };
+        let job = write_checkpoints(Arc::clone(&self.dir), false);
         ctx.spawn(job.into_actor(self).map(|result, actor, _| {
             actor.writing = false;
-            match result {
-                Ok(Ok(written)) => actor.written = written,
+            if let Err(error) = result {
                 // Old checkpoints are safe, only slower to recover from: tried again next round.
-                Ok(Err(error)) => log::warn!("checkpoints were not written: {error}"),
-                Err(error) => log::error!("checkpoints were not written: {error}"),
+                log::warn!("checkpoints were not written: {error}");
             }
         }));
     }
 
-    fn tidy(&self) {
-        for (_, log) in self.dir.list() {
-            log.actor.do_send(Tidy {
-                high_watermark: log.gauges.high_watermark(),
-            });
+    /// Lets every log delete what it may, a few at a time.
+    fn tidy(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.tidying, true) {
+            return;
         }
+        let logs = self.dir.list();
+        let round = async move {
+            for some in logs.chunks(TIDIED_AT_A_TIME) {
+                let asked: Vec<_> = some
+                    .iter()
+                    .map(|(_, log)| {
+                        log.actor.send(Tidy {
+                            high_watermark: log.gauges.high_watermark(),
+                        })
+                    })
+                    .collect();
+                for asked in asked {
+                    // A log that is gone has nothing to tidy.
+                    let _ = asked.await;
+                }
+            }
+        };
+        let round = round.into_actor(self);
+        ctx.spawn(round.map(|(), actor, _| actor.tidying = false));
     }
+}
+
+/// Brings the checkpoints of a directory up to date on one of its disk threads.
+///
+/// # Errors
+/// As [`LogDir::write_checkpoints`].
+pub async fn write_checkpoints(dir: Arc<LogDir>, force: bool) -> Result<(), StorageError> {
+    let threads = dir.threads().clone();
+    let path = dir.path().clone();
+    let written = threads.run(move || dir.write_checkpoints(force)).await;
+    written.unwrap_or(Err(StorageError::Poisoned { path }))
 }
 
 impl Actor for LogDirActor {
@@ -276,7 +400,7 @@ impl Actor for LogDirActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
-        ctx.run_interval(self.intervals.tidy, |actor, _| actor.tidy());
+        ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
     }
 }
 
@@ -291,15 +415,6 @@ impl Handler<LastCheckpoint> for LogDirActor {
     fn handle(&mut self, _: LastCheckpoint, ctx: &mut Context<Self>) -> Self::Result {
         let dir = Arc::clone(&self.dir);
         ctx.stop();
-        Box::pin(async move {
-            let threads = dir.threads().clone();
-            let nothing = Checkpoints::default();
-            let job = move || {
-                dir.checkpoints()
-                    .write(&nothing, dir.disk().as_ref(), dir.path())
-            };
-            // Threads that have ended write nothing: the directory failed, and said so.
-            threads.run(job).await.unwrap_or(Ok(()))
-        })
+        Box::pin(write_checkpoints(dir, true))
     }
 }

@@ -12,6 +12,8 @@ pub mod gather;
 pub mod log;
 pub mod log_dir;
 pub mod log_dir_opening;
+mod log_opening;
+pub mod log_upkeep;
 pub mod metadata;
 pub mod observe;
 pub mod partition;

@@ -25,14 +25,21 @@ impl PanicWatch {
     }
 }
 
+impl PanicWatch {
+    /// Tells of a panic: that of the actor itself, or of a job it gave to a thread.
+    pub fn report(&self) {
+        log::error!(
+            "actor {} panicked and is gone; see the panic's message above",
+            self.name
+        );
+        (self.on_panic)(&self.name);
+    }
+}
+
 impl Drop for PanicWatch {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            log::error!(
-                "actor {} panicked and is gone; see the panic's message above",
-                self.name
-            );
-            (self.on_panic)(&self.name);
+            self.report();
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct PartitionActor {
     callers: HashMap<Ticket, Caller>,
     next_ticket: u64,
     bells: Vec<FetchBell>,
+    /// Bytes that were appended since the high watermark rose last.
+    bytes_uncommitted: usize,
     effects: Vec<Effect>,
     /// The one real timer of this actor and the moment it fires.
     timer: Option<(Moment, SpawnHandle)>,
@@ -131,15 +133,15 @@ impl PartitionActor {
             callers: HashMap::new(),
             next_ticket: 0,
             bells: Vec::new(),
+            bytes_uncommitted: 0,
             effects: Vec::new(),
             timer: None,
             _watch: parts.watch,
         }
     }
 
-    /// Carries out the effects of one step. `bytes` is what an append just added, for readers who
-    /// count; zero when the step was of another kind.
-    fn carry_out(&mut self, bytes: usize, ctx: &mut Context<Self>) {
+    /// Carries out the effects of one step.
+    fn carry_out(&mut self, ctx: &mut Context<Self>) {
         if self.effects.is_empty() {
             return self.rearm(ctx);
         }
@@ -148,6 +150,7 @@ impl PartitionActor {
             match effect {
                 Effect::Committed(high_watermark) => {
                     self.gauges.set_high_watermark(high_watermark);
+                    let bytes = std::mem::take(&mut self.bytes_uncommitted);
                     self.ring(bytes);
                 }
                 Effect::Answer(ticket, outcome) => self.answer(ticket, outcome),
@@ -157,6 +160,7 @@ impl PartitionActor {
         self.rearm(ctx);
     }
 
+    /// Tells readers who wait of bytes they may read now; of a change they must see when zero.
     fn ring(&mut self, bytes: usize) {
         self.bells.retain(|bell| {
             if bytes == 0 {
@@ -195,7 +199,7 @@ impl PartitionActor {
             actor
                 .partition
                 .handle_timeout(actor.clock.now(), &mut actor.effects);
-            actor.carry_out(0, ctx);
+            actor.carry_out(ctx);
         });
         self.timer = Some((at, timer));
     }
@@ -308,6 +312,7 @@ impl Handler<Appended> for PartitionActor {
             slot,
             answer,
         } = appended;
+        self.bytes_uncommitted = self.bytes_uncommitted.saturating_add(bytes);
         let caller = Some((ticket, acks, deadline));
         self.partition
             .handle_appended(start, end, flush_owed, caller, &mut self.effects);
@@ -322,7 +327,7 @@ impl Handler<Appended> for PartitionActor {
                 self.callers.insert(ticket, caller);
             }
         }
-        self.carry_out(bytes, ctx);
+        self.carry_out(ctx);
     }
 }
 
@@ -341,7 +346,7 @@ impl Handler<OnDisk> for PartitionActor {
 
     fn handle(&mut self, OnDisk(end): OnDisk, ctx: &mut Context<Self>) {
         self.partition.handle_flushed(end, &mut self.effects);
-        self.carry_out(0, ctx);
+        self.carry_out(ctx);
     }
 }
 
@@ -434,7 +439,7 @@ impl Handler<Reassign> for PartitionActor {
             .handle_assignment(reassign.assignment, &mut self.effects);
         // Readers who wait must see a new leader at once.
         self.ring(0);
-        self.carry_out(0, ctx);
+        self.carry_out(ctx);
     }
 }
 

@@ -1,22 +1,27 @@
 //! The partitions of one arbiter: `api` sends one message per arbiter, the host hands out the parts.
 //!
 //! It also follows the metadata: it opens, changes and retires the partitions of its share before
-//! the routing table that `api` reads tells of them. Invariant: a question about a partition that is
-//! not here is dropped, and its slot tells the asker so.
+//! the routing table that `api` reads tells of them, one change after the other, so that a recreated
+//! topic never meets the directory of the one before it; the partitions that stay are served
+//! meanwhile. Invariant: a question about a partition that is not here is dropped, and its slot tells
+//! the asker so.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
-use super::log::{Close, LogActor};
+use super::log::LogActor;
+use super::log_dir::LogDir;
+use super::log_upkeep::Close;
 use super::metadata::MetadataChanged;
 use super::partition::PartitionActor;
 use super::partition_messages::PartitionKey;
-use super::partition_opening::{Opened, Opening, Residence};
+use super::partition_opening::{Opened, Opening, Residence, Rules, find};
 use crate::metadata::{Delta, Image, ResourceKind, TopicImage};
-use crate::model::Uuid;
+use crate::model::{DirectoryId, TopicId, Uuid};
 use crate::storage::StorageError;
 
 /// Questions to partitions of one host, each with the partition it is for.
@@ -31,6 +36,15 @@ pub struct PartitionHost {
     residences: HashMap<PartitionKey, Residence>,
     opening: Opening,
     share: Share,
+    /// What is to be done after the change that is under way.
+    to_come: VecDeque<Turn>,
+    changing: bool,
+}
+
+/// What must not overlap with a change of the metadata.
+enum Turn {
+    Change(MetadataChanged, oneshot::Sender<()>),
+    Close(oneshot::Sender<Result<(), StorageError>>),
 }
 
 /// Which partitions a host has: those whose key falls on `index` of `count`.
@@ -65,6 +79,8 @@ impl PartitionHost {
             residences: HashMap::new(),
             opening,
             share,
+            to_come: VecDeque::new(),
+            changing: false,
         }
     }
 
@@ -115,8 +131,14 @@ impl PartitionHost {
         let (here, new): (Vec<_>, Vec<_>) = keys
             .into_iter()
             .partition(|key| self.residences.contains_key(key));
+        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
         for key in here {
-            self.residences[&key].tell(&self.opening, &key, image);
+            if let Some((topic, partition)) = find(image, &key) {
+                let rules = rules
+                    .entry(key.0)
+                    .or_insert_with(|| self.opening.rules(image, &topic.name));
+                self.residences[&key].tell(self.opening.broker, rules, partition);
+            }
         }
         new
     }
@@ -155,28 +177,91 @@ where
     }
 }
 
-impl Handler<MetadataChanged> for PartitionHost {
-    type Result = AtomicResponse<Self, ()>;
+impl PartitionHost {
+    /// Takes the next turn, unless one is under way.
+    fn next_turn(&mut self, ctx: &mut Context<Self>) {
+        if self.changing {
+            return;
+        }
+        match self.to_come.pop_front() {
+            Some(Turn::Change(changed, told)) => self.change(&changed, told, ctx),
+            Some(Turn::Close(told)) => self.close(told),
+            None => {}
+        }
+    }
 
-    /// The mailbox rests until the change is carried out, so that a recreated topic never meets the
-    /// directory of the one before it.
-    fn handle(&mut self, changed: MetadataChanged, _: &mut Context<Self>) -> Self::Result {
-        let MetadataChanged { image, delta } = changed;
-        let retired = self.retire(&self.gone(&delta));
-        let new = self.tell(self.changed(&delta, &image), &image);
-        let opening = self.opening.clone();
+    fn change(
+        &mut self,
+        MetadataChanged { image, delta }: &MetadataChanged,
+        told: oneshot::Sender<()>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.changing = true;
+        let retired = self.retire(&self.gone(delta));
+        let new = self.tell(self.changed(delta, image), image);
+        let (opening, image) = (self.opening.clone(), Arc::clone(image));
         let work = async move {
-            for residence in retired {
-                residence
-                    .delete(Uuid::from_random((opening.random)()))
-                    .await;
-            }
+            delete_all(retired, &opening).await;
             opening.open_all(new, &image).await
         };
-        AtomicResponse::new(Box::pin(
-            work.into_actor(self)
-                .map(|opened, host, _| host.move_in(opened)),
-        ))
+        ctx.spawn(work.into_actor(self).map(|opened, host, ctx| {
+            host.move_in(opened);
+            host.changing = false;
+            // Who does not wait any more found that it took too long.
+            let _ = told.send(());
+            host.next_turn(ctx);
+        }));
+    }
+
+    fn close(&mut self, told: oneshot::Sender<Result<(), StorageError>>) {
+        let residences = self.residences.drain();
+        let logs: Vec<Addr<LogActor>> = residences.map(|(_, residence)| residence.log).collect();
+        actix_rt::spawn(async move {
+            let closings: Vec<_> = logs.iter().map(|log| log.send(Close)).collect();
+            let mut first_error = Ok(());
+            for closing in closings {
+                // A log whose actor is gone has failed before, and has marked its directory.
+                let closed = closing.await.unwrap_or(Ok(()));
+                first_error = first_error.and(closed);
+            }
+            let _ = told.send(first_error);
+        });
+    }
+}
+
+/// Renames the directories of retired partitions side by side, then makes the new names last.
+async fn delete_all(retired: Vec<Residence>, opening: &Opening) {
+    let deletions: Vec<_> = retired
+        .into_iter()
+        .map(|residence| residence.delete(Uuid::from_random((opening.random)())))
+        .collect();
+    let mut dirs: BTreeMap<DirectoryId, Arc<LogDir>> = BTreeMap::new();
+    for deletion in deletions {
+        let dir = deletion.await;
+        dirs.insert(dir.id(), dir);
+    }
+    for dir in dirs.into_values() {
+        let threads = dir.threads().clone();
+        let synced = threads.run(move || dir.disk().sync_dir(dir.path())).await;
+        if let Ok(Err(error)) = synced {
+            // After a loss of power the directory may be back: of a topic nobody knows, left alone.
+            log::warn!("deleted partitions may come back after a loss of power: {error}");
+        }
+    }
+}
+
+impl Handler<MetadataChanged> for PartitionHost {
+    type Result = ResponseFuture<()>;
+
+    /// Answers when the change is carried out.
+    fn handle(&mut self, changed: MetadataChanged, ctx: &mut Context<Self>) -> Self::Result {
+        let (told, done) = oneshot::channel();
+        self.to_come.push_back(Turn::Change(changed, told));
+        self.next_turn(ctx);
+        Box::pin(async move {
+            // A host that is gone has panicked; its partitions are offline.
+            let _ = done.await;
+        })
     }
 }
 
@@ -188,23 +273,11 @@ pub struct CloseAll;
 impl Handler<CloseAll> for PartitionHost {
     type Result = ResponseFuture<Result<(), StorageError>>;
 
-    fn handle(&mut self, _: CloseAll, _: &mut Context<Self>) -> Self::Result {
-        let logs: Vec<Addr<LogActor>> = self
-            .residences
-            .values()
-            .map(|residence| residence.log.clone())
-            .collect();
-        self.residences.clear();
-        Box::pin(async move {
-            let closings: Vec<_> = logs.iter().map(|log| log.send(Close)).collect();
-            let mut first_error = Ok(());
-            for closing in closings {
-                // A log whose actor is gone has failed before and said so; it is recovered at start.
-                let closed = closing.await.unwrap_or(Ok(()));
-                first_error = first_error.and(closed);
-            }
-            first_error
-        })
+    fn handle(&mut self, _: CloseAll, ctx: &mut Context<Self>) -> Self::Result {
+        let (told, closed) = oneshot::channel();
+        self.to_come.push_back(Turn::Close(told));
+        self.next_turn(ctx);
+        Box::pin(async move { closed.await.unwrap_or(Ok(())) })
     }
 }
 

@@ -3,36 +3,56 @@
 //! Used by `partition_host` alone.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix::prelude::*;
 
 use super::clock::Clock;
-use super::log::{Delete, LogActor, Reconfigure, ReportTo, StartEpoch};
+use super::log::{LogActor, Reconfigure, ReportTo, StartEpoch};
 use super::log_dir::{LogDir, ResidentLog};
+use super::log_opening::LogSite;
+use super::log_upkeep::Delete;
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
 use super::settings::{SettingsSource, log_config};
-use crate::metadata::{Image, PartitionImage, TopicImage, TopicSettings};
-use crate::model::{BrokerId, Offset, TopicPartition, Uuid};
+use crate::metadata::{Image, PartitionImage, TopicImage};
+use crate::model::{BrokerId, TopicPartition, Uuid};
 use crate::replication::{Assignment, Partition, PartitionConfig};
 use crate::storage::log_dir::current_directory_name;
-use crate::storage::{Log, LogConfig, RecoveryInput, RecoveryReport, StorageError};
+use crate::storage::{Log, LogConfig, StorageError};
+
+/// How often a long recovery says how far it is.
+const PROGRESS_SAID_EVERY: Duration = Duration::from_secs(3);
 
 /// All log directories, and which partition lives in which.
 pub struct LogDirs {
     dirs: Vec<Arc<LogDir>>,
+    homes: Mutex<Homes>,
+}
+
+struct Homes {
     /// Directories of partitions found on disk at the start, and those chosen since.
-    homes: Mutex<BTreeMap<TopicPartition, usize>>,
+    by_name: BTreeMap<TopicPartition, usize>,
+    /// How many partitions are at home in each directory.
+    counts: Vec<usize>,
 }
 
 impl LogDirs {
     /// The opened directories and the partitions found in each.
     pub fn new(dirs: Vec<Arc<LogDir>>, found: BTreeMap<TopicPartition, usize>) -> LogDirs {
+        let mut counts = vec![0; dirs.len()];
+        for index in found.values() {
+            counts[*index] += 1;
+        }
+        let homes = Homes {
+            by_name: found,
+            counts,
+        };
         LogDirs {
             dirs,
-            homes: Mutex::new(found),
+            homes: Mutex::new(homes),
         }
     }
 
@@ -41,10 +61,28 @@ impl LogDirs {
         &self.dirs
     }
 
+    /// Partitions on disk of which the metadata knows nothing, as `log.dirs` paths and names.
+    pub fn unknown(&self, image: &Image) -> Vec<String> {
+        let known = |name: &TopicPartition| {
+            let topic = image.topic(&name.topic);
+            topic.is_some_and(|topic| topic.partition(name.partition).is_some())
+        };
+        let homes = self.homes();
+        let unknown = homes.by_name.iter().filter(|(name, _)| !known(name));
+        unknown
+            .map(|(name, index)| {
+                let path = self.dirs[*index].path();
+                path.join(current_directory_name(name))
+                    .display()
+                    .to_string()
+            })
+            .collect()
+    }
+
     /// The directory of a partition: where it is already, else the online one with the fewest.
     fn home(&self, name: &TopicPartition) -> Option<Arc<LogDir>> {
-        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = homes.get(name) {
+        let mut homes = self.homes();
+        if let Some(index) = homes.by_name.get(name) {
             return self.dirs.get(*index).cloned();
         }
         let (index, dir) = self
@@ -52,16 +90,21 @@ impl LogDirs {
             .iter()
             .enumerate()
             .filter(|(_, dir)| !dir.is_offline())
-            .min_by_key(|(_, dir)| dir.count())?;
-        homes.insert(name.clone(), index);
+            .min_by_key(|(index, _)| homes.counts[*index])?;
+        homes.by_name.insert(name.clone(), index);
+        homes.counts[index] += 1;
         Some(Arc::clone(dir))
     }
 
     fn forget(&self, name: &TopicPartition) {
-        self.homes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
+        let mut homes = self.homes();
+        if let Some(index) = homes.by_name.remove(name) {
+            homes.counts[index] -= 1;
+        }
+    }
+
+    fn homes(&self) -> MutexGuard<'_, Homes> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,42 +146,57 @@ pub struct Opened {
     pub residence: Residence,
 }
 
+/// What the settings of a topic mean to its partitions: the same for all of them.
+#[derive(Clone)]
+pub struct Rules {
+    log: Arc<LogConfig>,
+    partition: PartitionConfig,
+}
+
 impl Residence {
     /// Tells the partition and its log what the image says of them now.
-    pub fn tell(&self, opening: &Opening, key: &PartitionKey, image: &Image) {
-        let Some((topic, partition)) = find(image, key) else {
-            return;
-        };
-        let settings = (opening.settings)(image, &topic.name);
-        self.log.do_send(Reconfigure(Arc::new(log_config(
-            &settings,
-            opening.producer_id_expiration_ms,
-        ))));
-        if partition.leader == opening.broker {
+    pub fn tell(&self, broker: BrokerId, rules: &Rules, partition: &PartitionImage) {
+        self.log.do_send(Reconfigure(Arc::clone(&rules.log)));
+        if partition.leader == broker {
             self.log.do_send(StartEpoch(partition.leader_epoch));
         }
         self.partition.do_send(Reassign {
             assignment: assignment(partition),
-            config: PartitionConfig {
-                min_insync_replicas: min_insync(&settings),
-            },
+            config: rules.partition,
         });
     }
 
-    /// Ends the partition and renames its directory; the files go later.
-    pub async fn delete(self, unique: Uuid) {
+    /// Ends the partition and renames its directory; the files go later. Begins at once; comes back
+    /// with the directory in which the new name must be made to last.
+    pub fn delete(self, unique: Uuid) -> impl Future<Output = Arc<LogDir>> {
         self.partition.do_send(Retire);
-        match self.log.send(Delete(unique)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => log::error!("{} was not deleted: {error}", self.name),
-            Err(_) => log::error!("{} was not deleted: its log failed earlier", self.name),
+        let deletion = self.log.send(Delete(unique));
+        async move {
+            // What stays is set aside when a topic of that name comes again.
+            match deletion.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => log::error!("{} was not deleted: {error}", self.name),
+                Err(_) => log::error!("{} was not deleted: its log failed earlier", self.name),
+            }
+            self.dir.move_out(&self.name);
+            self.dirs.forget(&self.name);
+            self.dir
         }
-        self.dir.move_out(&self.name);
-        self.dirs.forget(&self.name);
     }
 }
 
 impl Opening {
+    /// What a topic's settings mean to its partitions under an image.
+    pub fn rules(&self, image: &Image, topic: &str) -> Rules {
+        let settings = (self.settings)(image, topic);
+        Rules {
+            log: Arc::new(log_config(&settings, self.producer_id_expiration_ms)),
+            partition: PartitionConfig {
+                min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
+            },
+        }
+    }
+
     /// Opens partitions, those of one directory on its disk threads side by side. One that cannot
     /// be opened is offline: it is logged, and asking for it is answered with a storage error.
     pub async fn open_all(&self, keys: Vec<PartitionKey>, image: &Arc<Image>) -> Vec<Opened> {
@@ -149,13 +207,19 @@ impl Opening {
                 async move { opening.open(key, &image).await },
             ));
         }
-        let mut opened = Vec::with_capacity(openings.len());
+        let (count, mut said) = (openings.len(), self.clock.now());
+        let mut opened = Vec::with_capacity(count);
         for opening in openings {
             match opening.await {
                 Ok(Ok(Some(residence))) => opened.push(residence),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => log::error!("a partition is offline: {error}"),
                 Err(error) => log::error!("a partition is offline: opening it failed: {error}"),
+            }
+            let now = self.clock.now();
+            if now.since(said) >= PROGRESS_SAID_EVERY {
+                said = now;
+                log::info!("{} of {count} logs are open", opened.len());
             }
         }
         opened
@@ -173,65 +237,39 @@ impl Opening {
             log::error!("{name} is offline: every log directory has failed");
             return Ok(None);
         };
-        let settings = (self.settings)(image, &topic.name);
-        let config = Arc::new(log_config(&settings, self.producer_id_expiration_ms));
-        let mut log = self.open_log(&dir, &name, key, Arc::clone(&config)).await?;
-        if partition.leader == self.broker {
-            log.assign_epoch(partition.leader_epoch)?;
+        let rules = self.rules(image, &topic.name);
+        let site = LogSite {
+            dir: Arc::clone(&dir),
+            name: name.clone(),
+            topic_id: key.0,
+            config: Arc::clone(&rules.log),
+            leads_in: (partition.leader == self.broker).then_some(partition.leader_epoch),
+            random: (self.random)(),
+            now: self.clock.wall(),
+        };
+        let opened = dir.threads().run(move || site.open()).await;
+        let opened = opened.unwrap_or_else(|_| {
+            (self.on_panic)("log");
+            let path = dir.path().clone();
+            Err(StorageError::Poisoned { path })
+        });
+        if opened.is_err() {
+            // It was not recovered now, so it must be at the next start.
+            dir.mark_unclean();
         }
-        let min_insync_replicas = min_insync(&settings);
+        let (log, high_watermark) = opened?;
+        let end = log.log_end_offset();
         let machine = Partition::new(
             self.broker,
             assignment(partition),
-            PartitionConfig {
-                min_insync_replicas,
-            },
-            dir.at_start()
-                .high_watermarks
-                .get(&name)
-                .copied()
-                .unwrap_or(Offset::ZERO),
-            log.log_end_offset(),
+            rules.partition,
+            high_watermark,
+            end,
         );
         Ok(Some(Opened {
             key,
-            residence: self.move_in(name, dir, log, config, machine),
+            residence: self.move_in(name, dir, log, rules.log, machine),
         }))
-    }
-
-    async fn open_log(
-        &self,
-        dir: &Arc<LogDir>,
-        name: &TopicPartition,
-        key: PartitionKey,
-        config: Arc<LogConfig>,
-    ) -> Result<Log, StorageError> {
-        let checkpoints = dir.at_start();
-        let input = RecoveryInput {
-            recovery_point: checkpoints
-                .recovery_points
-                .get(name)
-                .copied()
-                .unwrap_or(Offset::ZERO),
-            log_start_offset: checkpoints
-                .log_starts
-                .get(name)
-                .copied()
-                .unwrap_or(Offset::ZERO),
-            clean_shutdown: dir.was_stopped_cleanly(),
-            topic_id: Some(key.0),
-            random: u64::from_le_bytes(*(self.random)().first_chunk().expect("16 bytes hold 8")),
-        };
-        let (disk, now) = (Arc::clone(dir.disk()), self.clock.wall());
-        let path = dir.path().join(current_directory_name(name));
-        let open = move || Log::open(disk, path, config, &input, now);
-        let opened = dir.threads().run(open).await;
-        let gone = || StorageError::Poisoned {
-            path: dir.path().clone(),
-        };
-        let (log, report) = opened.unwrap_or_else(|_| Err(gone()))?;
-        tell(name, &report);
-        Ok(log)
     }
 
     fn move_in(
@@ -278,28 +316,11 @@ impl Opening {
     }
 }
 
-/// Tells of a recovery that cut or set aside something; others are not worth a line each.
-fn tell(name: &TopicPartition, report: &RecoveryReport) {
-    if report.bytes_cut > 0 {
-        let why = report.cut_because.as_deref().unwrap_or("unknown");
-        log::warn!(
-            "{name}: {} bytes behind the last whole batch were cut off: {why}",
-            report.bytes_cut
-        );
-    }
-    for path in &report.set_aside {
-        log::warn!(
-            "{name}: {} does not fit into the log and was set aside",
-            path.display()
-        );
-    }
-}
-
-fn min_insync(settings: &TopicSettings) -> usize {
-    usize::try_from(settings.min_insync_replicas).unwrap_or(1)
-}
-
-fn find<'a>(image: &'a Image, key: &PartitionKey) -> Option<(&'a TopicImage, &'a PartitionImage)> {
+/// A partition and its topic in an image.
+pub fn find<'a>(
+    image: &'a Image,
+    key: &PartitionKey,
+) -> Option<(&'a TopicImage, &'a PartitionImage)> {
     let topic = image.topic_by_id(&key.0)?;
     Some((topic, topic.partition(key.1)?))
 }

@@ -123,6 +123,7 @@ pub fn batch_code(invalid: &InvalidBatch) -> ErrorCode {
 pub fn storage_code(error: &StorageError) -> ErrorCode {
     match error {
         StorageError::OutOfSpace { .. }
+        | StorageError::TooManyFiles { .. }
         | StorageError::NotFound { .. }
         | StorageError::Failed { .. }
         | StorageError::Poisoned { .. }

@@ -1,7 +1,6 @@
 //! The broker's log directories, from taking them into use to the last mark of a clean stop.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +14,16 @@ use crate::actors::log_dir::{
 use crate::actors::log_dir_opening::{TakenDirectory, take_directories};
 use crate::actors::partition_opening::LogDirs;
 use crate::config::ServerConfig;
+use crate::metadata::Image;
 use crate::model::{ClusterId, TopicPartition, Uuid};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::{StorageError, log_dir};
 
 /// How many bytes a log gathers before a disk thread begins to write them back.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
+
+/// Unknown partitions that are named in the log; the others are counted.
+const UNKNOWN_TOLD_MAX: usize = 10;
 
 /// All log directories of a running broker.
 pub(super) struct Disks {
@@ -56,7 +59,14 @@ impl Disks {
         let (mut dirs, mut locks) = (Vec::new(), Vec::new());
         let mut found: BTreeMap<TopicPartition, usize> = BTreeMap::new();
         for (index, taken) in taken.into_iter().enumerate() {
-            found.extend(taken.partitions.iter().map(|name| (name.clone(), index)));
+            for name in &taken.partitions {
+                if found.insert(name.clone(), index).is_some() {
+                    log::error!(
+                        "{name} is in several log directories; the one in {} is used, move the other away",
+                        taken.path.display()
+                    );
+                }
+            }
             locks.push(Arc::clone(&taken.lock));
             dirs.push(start_directory(config, environment, taken)?);
         }
@@ -74,18 +84,36 @@ impl Disks {
 
     /// Writes the last checkpoints and the marks of a clean stop. Every log has been closed.
     pub(super) async fn leave_cleanly(&self, broker_epoch: i64) -> Result<(), StorageError> {
-        for rounds in &self.rounds {
+        let mut left = Ok(());
+        for (dir, rounds) in self.log_dirs.all().iter().zip(&self.rounds) {
             // An actor that is gone has panicked; then this stop is not a clean one.
-            rounds.send(LastCheckpoint).await.unwrap_or_else(|_| {
-                Err(StorageError::Poisoned {
-                    path: PathBuf::from("a log directory"),
-                })
-            })?;
+            let path = dir.path().clone();
+            let written = rounds.send(LastCheckpoint).await;
+            let written = written.unwrap_or(Err(StorageError::Poisoned { path }));
+            if written.is_ok() && dir.is_unclean() {
+                log::warn!(
+                    "{} is not marked as cleanly stopped: something in it failed, and is recovered at the next start",
+                    dir.path().display()
+                );
+                continue;
+            }
+            let marked = written.and_then(|()| {
+                log_dir::write_clean_shutdown(self.disk.as_ref(), dir.path(), broker_epoch)
+            });
+            left = left.and(marked);
         }
-        for dir in self.log_dirs.all() {
-            log_dir::write_clean_shutdown(self.disk.as_ref(), dir.path(), broker_epoch)?;
+        left
+    }
+
+    /// Tells of partitions on disk that belong to no topic of the cluster. They are left alone.
+    pub(super) fn tell_unknown(&self, image: &Image) {
+        let unknown = self.log_dirs.unknown(image);
+        for path in unknown.iter().take(UNKNOWN_TOLD_MAX) {
+            log::warn!("{path} belongs to no topic of this cluster; it is left alone");
         }
-        Ok(())
+        if unknown.len() > UNKNOWN_TOLD_MAX {
+            log::warn!("so do {} more", unknown.len() - UNKNOWN_TOLD_MAX);
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// An error of the storage room.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -10,6 +12,13 @@ pub enum StorageError {
     #[error("no space left for {}", .path.display())]
     OutOfSpace {
         /// The file that could not grow.
+        path: PathBuf,
+    },
+    /// EMFILE or ENFILE: nothing was changed, the same call may succeed once other files, or
+    /// connections, are closed.
+    #[error("too many open files to open {}", .path.display())]
+    TooManyFiles {
+        /// The file that could not be opened.
         path: PathBuf,
     },
     /// There is no such file or directory.
@@ -49,6 +58,13 @@ impl StorageError {
     /// Sorts an error of the system into the caller's decisions.
     pub fn from_io(operation: &'static str, path: &Path, source: io::Error) -> StorageError {
         let path = path.to_owned();
+        let exhausted = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+        if source
+            .raw_os_error()
+            .is_some_and(|code| exhausted.contains(&code))
+        {
+            return StorageError::TooManyFiles { path };
+        }
         match source.kind() {
             io::ErrorKind::NotFound => StorageError::NotFound { path },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -73,6 +89,15 @@ impl StorageError {
     /// Whether the file or directory was not there, which many callers take for "empty".
     pub fn is_not_found(&self) -> bool {
         matches!(self, StorageError::NotFound { .. })
+    }
+
+    /// Whether nothing was changed and trying again later is right: there was no space, or too many
+    /// files were open.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            StorageError::OutOfSpace { .. } | StorageError::TooManyFiles { .. }
+        )
     }
 
     /// Whether there was no space, so that trying again later is right.

@@ -86,6 +86,15 @@ impl Faults {
     }
 }
 
+impl Faults {
+    /// What was cut off can be written again.
+    fn give_back_space(&mut self, bytes: u64) {
+        if let Some(left) = &mut self.space_left {
+            *left = left.saturating_add(bytes);
+        }
+    }
+}
+
 impl FaultyDisk {
     /// A disk that works until told otherwise.
     pub fn new(inner: Arc<dyn Disk>) -> FaultyDisk {
@@ -215,7 +224,10 @@ impl DiskFile for FaultyFile {
 
     fn truncate(&self, length: u64) -> Result<(), StorageError> {
         self.admit(Call::Truncate)?;
-        self.inner.truncate(length)
+        let before = self.inner.length()?;
+        self.inner.truncate(length)?;
+        lock(&self.faults).give_back_space(before.saturating_sub(length));
+        Ok(())
     }
 
     fn allocate(&self, position: u64, length: u64) -> Result<(), StorageError> {

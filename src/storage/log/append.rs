@@ -104,6 +104,18 @@ impl Log {
         self.store(&header, &batch.bytes, now)
     }
 
+    /// Whether appending this batch would make files, which may block for long: the directory, or
+    /// the next segment.
+    pub fn makes_files(&self, header: &BatchHeader, now: Timestamp) -> bool {
+        let placed = BatchHeader {
+            base_offset: self.log_end_offset,
+            ..*header
+        };
+        self.active
+            .as_ref()
+            .is_none_or(|active| active.should_roll(&placed, &self.config, now))
+    }
+
     /// Appends batches a leader sent, with the offsets and epochs it gave them. A partial batch at
     /// the end is left out. Batches before one that is refused stay appended.
     ///

@@ -81,7 +81,8 @@ impl Log {
     }
 
     /// The job that flushes everything appended so far; none when there is nothing to flush.
-    /// Files that cannot be opened make the log poisoned.
+    /// None, too, when files cannot be opened: that makes the log poisoned, unless only too many of
+    /// them are open at the moment.
     pub fn flush_job(&mut self) -> Option<FlushJob> {
         let nothing_new = self.log_end_offset <= self.recovery_point && !self.names_changed;
         if self.active.is_none() || nothing_new && self.unflushed_files.is_empty() {
@@ -92,6 +93,10 @@ impl Log {
             .and_then(|()| self.files_to_flush())
         {
             Ok(files) => files,
+            Err(error) if error.is_passing() => {
+                log::warn!("a flush is put off: {error}");
+                return None;
+            }
             Err(error) => {
                 log::error!("cannot open what is to be flushed: {error}");
                 self.poisoned = true;
@@ -135,17 +140,13 @@ impl Log {
             let active = touched.last().copied();
             (touched, active)
         };
-        // The active one may be touched again at any time.
-        self.dirty_from = active.unwrap_or(self.dirty_from);
-        let mut files = std::mem::take(&mut self.unflushed_files);
-        for base in segments {
-            files.push(self.shared.handle(base, FileKind::Log)?);
-            if Some(base) == active {
-                continue;
+        let mut files = Vec::new();
+        for base in &segments {
+            files.push(self.shared.handle(*base, FileKind::Log)?);
+            if Some(*base) != active {
+                files.push(self.shared.handle(*base, FileKind::OffsetIndex)?);
+                files.push(self.shared.handle(*base, FileKind::TimeIndex)?);
             }
-            files.push(self.shared.handle(base, FileKind::OffsetIndex)?);
-            files.push(self.shared.handle(base, FileKind::TimeIndex)?);
-            self.shared.handles.forget(base);
         }
         if self.names_changed
             && let Some(active) = active
@@ -156,6 +157,12 @@ impl Log {
         {
             files.push(file);
         }
+        // Nothing fails from here on. The active one may be touched again at any time.
+        self.dirty_from = active.unwrap_or(self.dirty_from);
+        for closed in segments.iter().filter(|base| Some(**base) != active) {
+            self.shared.handles.forget(*closed);
+        }
+        files.append(&mut self.unflushed_files);
         Ok(files)
     }
 

@@ -52,7 +52,7 @@ fn floor_segment(segments: &[SegmentInfo], offset: Offset) -> Offset {
 /// Takes a lack of space for something that did not happen, but said.
 fn unless_full<T>(result: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
     match result {
-        Err(error) if error.is_out_of_space() => {
+        Err(error) if error.is_passing() => {
             log::warn!("{error}; going on without");
             Ok(None)
         }
@@ -280,14 +280,18 @@ impl Log {
     /// Whatever is not a lack of space leaves nobody knowing what is on the device.
     fn note_failure<T>(&mut self, result: Result<T, StorageError>) -> Result<T, StorageError> {
         if let Err(error) = &result
-            && !error.is_out_of_space()
+            && !error.is_passing()
         {
             self.poisoned = true;
         }
         result
     }
 
-    fn refuse_if_poisoned(&self) -> Result<(), StorageError> {
+    /// Says so when an earlier failure of the device has put this log offline.
+    ///
+    /// # Errors
+    /// [`StorageError::Poisoned`].
+    pub fn refuse_if_poisoned(&self) -> Result<(), StorageError> {
         match self.poisoned {
             true => Err(StorageError::Poisoned {
                 path: self.directory().to_owned(),

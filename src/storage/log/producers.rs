@@ -139,7 +139,7 @@ impl Log {
         self.producers.set_end_offset(self.log_end_offset);
         let disk = Arc::clone(&self.shared.disk);
         match write_snapshot(&*disk, &self.shared.directory, &self.producers, false) {
-            Err(error) if error.is_out_of_space() => {
+            Err(error) if error.is_passing() => {
                 log::warn!("no producer snapshot at {}: {error}", self.log_end_offset);
                 Ok(())
             }

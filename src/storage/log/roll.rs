@@ -80,9 +80,10 @@ impl Log {
             return Ok(false);
         }
         self.finish_active()?;
-        self.write_snapshot()?;
         let old = self.active.as_ref().map(|active| active.base_offset);
         self.make_segment(base_offset, now)?;
+        // Behind what may fail for want of space, which is tried again at every append.
+        self.write_snapshot()?;
         if let Some(old) = old {
             self.shared.handles.forget(old);
         }

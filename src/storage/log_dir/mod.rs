@@ -138,7 +138,8 @@ pub fn list(disk: &dyn Disk, directory: &Path) -> Result<Listing, StorageError> 
 }
 
 /// Renames a partition's directory, so that it is deleted later, or kept as a stray. Returns the
-/// new name; `unique` tells it from earlier ones.
+/// new name; `unique` tells it from earlier ones. The caller sees to it that the new name lasts
+/// ([`Disk::sync_dir`]), once for many.
 pub fn rename_partition(
     disk: &dyn Disk,
     directory: &Path,
@@ -149,6 +150,5 @@ pub fn rename_partition(
 ) -> Result<String, StorageError> {
     let new_name = suffixed_directory_name(partition, role, unique);
     disk.rename(&directory.join(name), &directory.join(&new_name))?;
-    disk.sync_dir(directory)?;
     Ok(new_name)
 }

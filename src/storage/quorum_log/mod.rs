@@ -5,7 +5,7 @@
 //! log that cannot keep that promise any more is poisoned and refuses everything.
 //!
 //! In the directory: numbered `.log` files of frames, appended to and never changed; `vote`,
-//! `purged` and `<index>.snapshot`, replaced as a whole.
+//! `purged` and `<index>.snapshot`, replaced as a whole; `reserve`, space kept back.
 
 pub mod codec;
 #[cfg(test)]
@@ -13,6 +13,7 @@ pub mod codec;
 pub(crate) mod crashing_disk;
 mod frame;
 mod recovery;
+mod reserve;
 mod segment;
 mod state_files;
 #[cfg(test)]
@@ -77,6 +78,7 @@ impl QuorumLog {
             poisoned: false,
         };
         log.remove_purged_files()?;
+        reserve::take(&*log.disk, &log.directory);
         Ok(log)
     }
 
@@ -126,7 +128,7 @@ impl QuorumLog {
             .collect();
         let count = u32::try_from(entries.len()).map_err(|_| too_long())?;
         let bytes = frame::encode(Kind::Entries, index, count, &parts).ok_or_else(too_long)?;
-        let position = self.write_frame(&bytes)?;
+        let position = self.with_reserve(|log| log.write_frame(&bytes))?;
         let frame = FrameAt {
             first: index,
             count: u64::from(count),
@@ -164,7 +166,7 @@ impl QuorumLog {
         let position = segment.length;
         if let Err(error) = segment.file.write_at(&[IoSlice::new(bytes)], position) {
             let cut = segment.file.truncate(position);
-            self.poisoned = !error.is_out_of_space() || cut.is_err();
+            self.poisoned = !error.is_passing() || cut.is_err();
             return Err(error);
         }
         if let Err(error) = segment.file.sync_data() {
@@ -174,6 +176,24 @@ impl QuorumLog {
         }
         segment.length = position + bytes.len() as u64;
         Ok(position)
+    }
+
+    /// Writes; when there is no space for it, once more with what was kept back.
+    fn with_reserve<T>(
+        &mut self,
+        mut write: impl FnMut(&mut QuorumLog) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        match write(self) {
+            Err(error)
+                if error.is_out_of_space() && reserve::give_back(&*self.disk, &self.directory) =>
+            {
+                log::warn!("{error}; using space that was kept back for the metadata log");
+                let written = write(self);
+                reserve::take(&*self.disk, &self.directory);
+                written
+            }
+            written => written,
+        }
     }
 
     fn start_file(&mut self) -> Result<(), StorageError> {
@@ -243,8 +263,10 @@ impl QuorumLog {
     pub fn save_vote(&mut self, vote: &[u8]) -> Result<(), StorageError> {
         self.check_poisoned()?;
         let path = self.directory.join(state_files::VOTE_FILE);
-        let written = state_files::write(&*self.disk, &path, Kind::Vote, 0, vote);
-        self.poison_on_error(written)
+        self.with_reserve(|log| {
+            let written = state_files::write(&*log.disk, &path, Kind::Vote, 0, vote);
+            log.poison_on_error(written)
+        })
     }
 
     /// Reads the vote; `None` before the first.
@@ -284,7 +306,7 @@ impl QuorumLog {
     /// was replaced.
     fn poison_on_error<T>(&mut self, result: Result<T, StorageError>) -> Result<T, StorageError> {
         if let Err(error) = &result {
-            self.poisoned |= !error.is_out_of_space();
+            self.poisoned |= !error.is_passing();
         }
         result
     }

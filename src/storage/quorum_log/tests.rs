@@ -315,3 +315,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_disk_without_a_free_byte_still_takes_a_vote_and_an_entry() {
+    let disk = crate::storage::disk::FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let open = || QuorumLog::open(Arc::new(disk.clone()), "/logs/quorum".into(), 1 << 20);
+    drop(open().unwrap());
+    disk.limit_space(Some(0));
+    let mut log = open().unwrap();
+    log.save_vote(b"for myself").unwrap();
+    log.append(0, &[b"registered".to_vec()]).unwrap();
+    drop(log);
+    let log = open().unwrap();
+    assert_eq!(log.read_vote().unwrap(), Some(b"for myself".to_vec()));
+    assert_eq!(log.read(0, 1, 100).unwrap(), [b"registered".to_vec()]);
+}

@@ -1,0 +1,155 @@
+//! Opening the log of a partition on a disk thread: whose directory it is, what the checkpoints say
+//! of it, and the recovery itself.
+//!
+//! Used by `partition_opening`; everything here may block. Invariant: a log never goes on in a
+//! directory, or with a checkpoint, of another topic of the same name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::log_dir::LogDir;
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use crate::storage::log_dir::{DirectoryRole, current_directory_name, rename_partition};
+use crate::storage::partition_metadata::{read_partition_metadata, write_partition_metadata};
+use crate::storage::{Log, LogConfig, RecoveryInput, RecoveryReport, StorageError};
+
+/// A log to be opened.
+pub(super) struct LogSite {
+    /// Where it lives, or will.
+    pub(super) dir: Arc<LogDir>,
+    /// Whose it is.
+    pub(super) name: TopicPartition,
+    /// Which topic of that name.
+    pub(super) topic_id: TopicId,
+    /// Its settings.
+    pub(super) config: Arc<LogConfig>,
+    /// The epoch in which this broker leads the partition, if it does.
+    pub(super) leads_in: Option<LeaderEpoch>,
+    /// For segment jitter, and the name of a directory that is set aside.
+    pub(super) random: [u8; 16],
+    /// The time.
+    pub(super) now: Timestamp,
+}
+
+impl LogSite {
+    /// Opens the log; the second value is its high watermark as last known.
+    pub(super) fn open(self) -> Result<(Log, Offset), StorageError> {
+        let path = self.dir.path().join(current_directory_name(&self.name));
+        let is_known = self.is_known(&path)?;
+        if !is_known {
+            self.forget_earlier_ones()?;
+        }
+        let input = self.input(is_known);
+        let disk = Arc::clone(self.dir.disk());
+        let config = Arc::clone(&self.config);
+        let (mut log, report) = Log::open(disk, path, config, &input, self.now)?;
+        tell(&self.name, &report);
+        if let Some(epoch) = self.leads_in {
+            match log.assign_epoch(epoch) {
+                // The next append writes it, or is refused.
+                Err(error) if error.is_passing() => {
+                    log::warn!("{}: epoch {epoch} is not written yet: {error}", self.name);
+                }
+                assigned => assigned?,
+            }
+        }
+        let high_watermarks = &self.dir.at_start().high_watermarks;
+        let high_watermark = high_watermarks.get(&self.name).filter(|_| is_known);
+        Ok((log, high_watermark.copied().unwrap_or(Offset::ZERO)))
+    }
+
+    /// Whether the directory holds this very topic's log. That of another topic of the same name is
+    /// set aside, for somebody to decide about.
+    fn is_known(&self, path: &Path) -> Result<bool, StorageError> {
+        let disk = self.dir.disk().as_ref();
+        if !disk.exists(path)? {
+            return Ok(false);
+        }
+        let found = match read_partition_metadata(disk, path) {
+            Err(StorageError::Corrupt { detail, .. }) => {
+                log::warn!(
+                    "{}: {detail}; writing its partition.metadata anew",
+                    self.name
+                );
+                match write_partition_metadata(disk, path, self.topic_id) {
+                    // It is tried again at the next start.
+                    Err(error) if error.is_passing() => log::warn!("{}: {error}", self.name),
+                    written => written?,
+                }
+                None
+            }
+            found => found?,
+        };
+        let Some(other) = found.filter(|found| *found != self.topic_id) else {
+            return Ok(true);
+        };
+        let name = current_directory_name(&self.name);
+        let aside = rename_partition(
+            disk,
+            self.dir.path(),
+            &name,
+            &self.name,
+            DirectoryRole::Stray,
+            Uuid(self.random),
+        )?;
+        disk.sync_dir(self.dir.path())?;
+        log::warn!(
+            "{} belongs to another topic of this name, with id {other}; it was set aside as {aside}",
+            path.display()
+        );
+        Ok(false)
+    }
+
+    /// Sees to it that the checkpoints of an earlier topic of this name are never taken for this
+    /// one's: not now, and not after a crash.
+    fn forget_earlier_ones(&self) -> Result<(), StorageError> {
+        self.dir.disown(&self.name);
+        if !self.dir.has_checkpoints_of(&self.name) {
+            return Ok(());
+        }
+        match self.dir.write_checkpoints(false) {
+            // Nothing can be appended before there is space, and then the next round writes them.
+            Err(error) if error.is_passing() => {
+                log::warn!("checkpoints were not written: {error}");
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn input(&self, is_known: bool) -> RecoveryInput {
+        let unknown = RecoveryInput {
+            topic_id: Some(self.topic_id),
+            random: u64::from_le_bytes(*self.random.first_chunk().expect("16 bytes hold 8")),
+            ..RecoveryInput::unknown()
+        };
+        if !is_known {
+            return unknown;
+        }
+        let checkpoints = self.dir.at_start();
+        let told = |offset: Option<&Offset>| offset.copied().unwrap_or(Offset::ZERO);
+        RecoveryInput {
+            recovery_point: told(checkpoints.recovery_points.get(&self.name)),
+            log_start_offset: told(checkpoints.log_starts.get(&self.name)),
+            clean_shutdown: self.dir.was_stopped_cleanly(),
+            ..unknown
+        }
+    }
+}
+
+/// Tells of a recovery that cut or set aside something; others are not worth a line each.
+fn tell(name: &TopicPartition, report: &RecoveryReport) {
+    if report.bytes_cut > 0 {
+        let why = report.cut_because.as_deref().unwrap_or("unknown");
+        log::warn!(
+            "{name}: {} bytes behind the last whole batch were cut off: {why}",
+            report.bytes_cut
+        );
+    }
+    for path in &report.set_aside {
+        log::warn!(
+            "{name}: {} does not fit into the log and was set aside",
+            path.display()
+        );
+    }
+}
