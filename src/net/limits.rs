@@ -21,6 +21,9 @@ pub struct ConnectionLimits {
     pub frame_stall: Duration,
     /// How long a client may take to accept another 16 KiB of its answers or their end.
     pub write_stall: Duration,
+    /// The same, for an eighth of them, when the unread answers of all connections take too much
+    /// memory.
+    pub hurried_write_stall: Duration,
     /// The same while the broker stops.
     pub parting_write_stall: Duration,
     /// How long requests in flight are waited for once the client has closed its side, or the
@@ -38,6 +41,7 @@ impl Default for ConnectionLimits {
             idle: Duration::from_secs(600),
             frame_stall: Duration::from_secs(30),
             write_stall: Duration::from_secs(120),
+            hurried_write_stall: Duration::from_secs(2),
             parting_write_stall: Duration::from_millis(200),
             farewell: Duration::from_secs(10),
         }

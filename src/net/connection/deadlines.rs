@@ -15,8 +15,9 @@ use super::super::limits::ConnectionLimits;
 /// could hold a connection with one byte at a time.
 const PROGRESS_BYTES: u64 = 16 * 1024;
 /// A frame that holds credits has to bring this part of itself within each stall limit, or a few
-/// clients that send slowly could hold the credits of all others for days.
-const CHARGED_PARTS: u64 = 8;
+/// clients that send slowly could hold the credits of all others for days. The same goes for answers
+/// when there are too many of them.
+const PARTS: u64 = 8;
 
 /// Which deadline was missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub(super) struct Deadlines {
     frame: Option<Stall>,
     write: Option<Stall>,
     farewell: Option<Instant>,
+    /// The answers of all connections take too much memory, this one's among them.
+    hurried: bool,
     parting: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -72,6 +75,7 @@ impl Deadlines {
             frame: None,
             write: None,
             farewell: None,
+            hurried: false,
             parting: false,
             timer: None,
         }
@@ -97,7 +101,7 @@ impl Deadlines {
 
     /// Reading goes on with credits for the frame, of which so many bytes are to come.
     pub(super) fn frame_charged(&mut self, missing: usize, now: Instant) {
-        let enough = PROGRESS_BYTES.max(missing as u64 / CHARGED_PARTS);
+        let enough = PROGRESS_BYTES.max(missing as u64 / PARTS);
         self.frame = Some(Stall::new(now, enough));
     }
 
@@ -112,9 +116,18 @@ impl Deadlines {
             .progress(written, now);
     }
 
+    /// The unwritten answers, of so many bytes, must be taken soon.
+    pub(super) fn write_hurries(&mut self, bytes: usize) {
+        if let (false, Some(stall)) = (self.hurried, &mut self.write) {
+            self.hurried = true;
+            stall.enough = PROGRESS_BYTES.max(bytes as u64 / PARTS);
+        }
+    }
+
     /// All was written.
     pub(super) fn write_ended(&mut self, now: Instant) {
         self.write = None;
+        self.hurried = false;
         self.last_active = now;
     }
 
@@ -145,10 +158,10 @@ impl Deadlines {
         let frame = self.frame.filter(|_| reading);
         let frame = frame.map(|stall| after(stall.since, limits.frame_stall, Overdue::Frame));
         let write = self.write;
-        let patience = if self.parting {
-            limits.write_stall.min(limits.parting_write_stall)
-        } else {
-            limits.write_stall
+        let patience = match (self.parting, self.hurried) {
+            (true, _) => limits.write_stall.min(limits.parting_write_stall),
+            (false, true) => limits.write_stall.min(limits.hurried_write_stall),
+            (false, false) => limits.write_stall,
         };
         let write = write.map(|stall| after(stall.since, patience, Overdue::Write));
         let farewell = self.farewell;

@@ -31,6 +31,7 @@ use super::limits::ConnectionLimits;
 use super::log_gate::LogGate;
 use super::shutdown::{Shutdown, Watch};
 use super::transport::Transport;
+use super::unread::{Held, UnreadAnswers};
 use super::{LocalBoxFuture, Service};
 
 /// Turns of work in one wake, before other tasks of the thread get theirs.
@@ -45,6 +46,8 @@ pub struct ConnectionContext {
     pub limits: Arc<ConnectionLimits>,
     /// The budget of all together.
     pub credits: Credits,
+    /// What all together hold of answers.
+    pub unread: UnreadAnswers,
     /// When to stop.
     pub shutdown: Shutdown,
     /// Where lines about bad clients go.
@@ -146,6 +149,8 @@ struct Connection<S> {
     credit_wait: Option<LocalBoxFuture<'static, Charge>>,
     requests: Requests,
     writer: Writer,
+    /// What the writer holds beyond what every connection may.
+    held: Held,
     deadlines: Deadlines,
     ending: Ending,
 }
@@ -165,6 +170,7 @@ impl<S: Service> Connection<S> {
             credit_wait: None,
             requests: Requests::default(),
             writer: Writer::default(),
+            held: context.unread.nothing(),
             ending: Ending::No,
         }
     }
@@ -333,13 +339,25 @@ impl<S: Service> Connection<S> {
         let written = self.writer.written().wrapping_sub(before);
         match flushed {
             Poll::Ready(result) => {
+                self.held.set(0);
                 self.deadlines.write_ended(now);
                 result
             }
             Poll::Pending => {
                 self.deadlines.write_blocked(written, now);
+                self.tell_unread();
                 Ok(())
             }
+        }
+    }
+
+    /// Tells what the client has not taken, so that all together have a limit.
+    fn tell_unread(&mut self) {
+        let bytes = self.writer.memory_bytes();
+        let above = bytes >= self.limits.pending_write_bytes_max;
+        self.held.set(if above { bytes } else { 0 });
+        if self.held.is_too_much() {
+            self.deadlines.write_hurries(bytes);
         }
     }
 

@@ -100,6 +100,7 @@ fn context(limits: ConnectionLimits) -> ConnectionContext {
     ConnectionContext {
         limits: Arc::new(limits),
         credits: Credits::new(1000),
+        unread: UnreadAnswers::new(10_000),
         shutdown: Shutdown::new(),
         complaints: Arc::new(LogGate::new(1)),
     }
@@ -570,4 +571,28 @@ fn a_large_frame_that_holds_credits_must_come_at_a_decent_pace() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(connection.ended().await, "FrameStalled");
     });
+}
+
+#[test]
+fn who_does_not_take_large_answers_is_dropped_soon_when_all_hold_too_much() {
+    for (others, patience) in [(0, 120), (10_000, 2)] {
+        run(async move {
+            let limits = ConnectionLimits {
+                pending_write_bytes_max: 100,
+                ..ConnectionLimits::default()
+            };
+            let mut connection = start_with(limits, 100);
+            let mut held = connection.context.unread.nothing();
+            held.set(others);
+            for _ in 0..10 {
+                connection.send(&["x-a-text-of-20-bytes"]).await;
+            }
+            assert!(connection.context.unread.bytes() > others);
+            let begun = tokio::time::Instant::now();
+            let unread = connection.context.unread.clone();
+            assert_eq!(connection.ended().await, "WriteStalled");
+            assert_eq!(begun.elapsed().as_secs(), patience);
+            assert_eq!(unread.bytes(), others);
+        });
+    }
 }
