@@ -52,7 +52,7 @@ const COMPLAINTS_PER_SECOND: u32 = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener cannot be opened.
-    #[error("listeners={listener}: {source}; choose another port, or stop who has it")]
+    #[error("listeners={listener}: {source}; choose another address or port, or stop who has it")]
     Listener {
         /// Its name and address.
         listener: String,

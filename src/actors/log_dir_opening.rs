@@ -47,7 +47,9 @@ pub enum DirectoryRefused {
         expected: BrokerId,
     },
     /// It cannot be read or written.
-    #[error("the log directory cannot be used: {0}")]
+    #[error(
+        "a log directory cannot be used: {0}; point `log.dirs` at a directory this broker may make and write to"
+    )]
     Storage(#[from] StorageError),
 }
 

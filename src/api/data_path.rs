@@ -21,6 +21,7 @@ use crate::metadata::{CompressionType, Image, PartitionImage, TopicImage, TopicS
 use crate::model::{BrokerId, ErrorCode, TopicId};
 use crate::protocol::{CurrentLeader, TopicKey};
 use crate::record::{Codec, ProduceRules, Scratch, TimestampType, TopicCompression};
+use crate::telemetry::rate_limit::RateLimit;
 
 /// Bounds that `broker.rs` hands in.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,8 @@ pub struct DataPath {
     /// Producer ids to give away.
     pub producer_ids: ProducerIds,
     random: Box<dyn Fn() -> u32>,
+    /// Lets a line about a coordinator that is not there through once in a while.
+    pub coordinator_lines: RateLimit,
     /// Where batches are decompressed to be looked at.
     pub codec_scratch: RefCell<Scratch>,
     /// Where answers are written; the memory leaves with the answer and comes back when the socket
@@ -72,6 +75,7 @@ impl DataPath {
             sessions: RefCell::new(sessions),
             producer_ids: ProducerIds::default(),
             random,
+            coordinator_lines: RateLimit::new(1, 60_000),
             router,
             clock,
             limits,

@@ -21,6 +21,16 @@ use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse,
 /// The first version with types and documentation (KIP-569).
 const FIRST_WITH_TYPES: i16 = 3;
 
+/// The most memory one answer may take, as far as its values go. A resource is a few hundred bytes
+/// in the request and some ten thousand here, and nothing keeps a request from naming the same one a
+/// hundred thousand times. Enough for all keys of 5,000 topics with synonyms.
+const DESCRIBED_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// What is said of the resources beyond it.
+const TOO_MUCH: &str =
+    "The answer would be too large; ask for fewer resources, or only for some of their keys.";
+/// What an entry or a synonym takes beside its texts.
+const ENTRY_BYTES: usize = 256;
+
 /// What beside the values is wanted.
 #[derive(Clone, Copy)]
 struct Wishes {
@@ -42,13 +52,39 @@ pub(super) async fn handle(
         types,
         documentation: types && request.include_documentation,
     };
+    let mut bytes = 0usize;
     message!(DescribeConfigsResponse {
         results: request
             .resources
             .into_iter()
-            .map(|resource| describe(gateway, resource, wishes, peer))
+            .map(|resource| {
+                if bytes > DESCRIBED_BYTES_MAX {
+                    return too_much(resource);
+                }
+                let result = describe(gateway, resource, wishes, peer);
+                bytes = bytes.saturating_add(result.configs.iter().map(weight).sum());
+                result
+            })
             .collect(),
     })
+}
+
+fn too_much(resource: DescribeConfigsResource) -> DescribeConfigsResult {
+    message!(DescribeConfigsResult {
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name,
+        error_code: ErrorCode::PolicyViolation.code(),
+        error_message: Some(TOO_MUCH.into()),
+    })
+}
+
+/// The memory an entry takes, as good as it need be.
+fn weight(entry: &DescribeConfigsResourceResult) -> usize {
+    let text = |value: &Option<StrBytes>| value.as_ref().map_or(0, |value| value.len());
+    let synonyms = entry.synonyms.iter();
+    let synonyms = synonyms.map(|synonym| ENTRY_BYTES + synonym.name.len() + text(&synonym.value));
+    let own = entry.name.len() + text(&entry.value) + text(&entry.documentation);
+    ENTRY_BYTES + own + synonyms.sum::<usize>()
 }
 
 fn describe(

@@ -2,8 +2,11 @@
 
 use expect_test::{Expect, expect};
 
+use std::rc::Rc;
+
 use super::*;
 use crate::api::gateway::LogLevel;
+use crate::api::peer::Connection;
 use crate::api::testing_tests::Desk;
 use crate::metadata::controller::{ConfigOperation, Operation, Request};
 use crate::metadata::{ConfigResource, ResourceKind};
@@ -389,4 +392,33 @@ fn resources_are_listed_by_kind() {
     assert_eq!(list(&desk, 1, &[8, 16, 32]), "error 0 32:g 16:m 8:1");
     assert_eq!(list(&desk, 1, &[3]), "error 35 ");
     assert_eq!(list(&desk, 0, &[]), "error 0 16:m");
+}
+
+#[test]
+fn a_resource_named_ever_so_often_fills_one_answer_and_no_more() {
+    let desk = Desk::new();
+    let resource = message!(DescribeConfigsResource {
+        resource_type: 4,
+        resource_name: "1".into(),
+    });
+    let request = message!(DescribeConfigsRequest {
+        resources: vec![resource; 3000],
+        include_synonyms: true,
+        include_documentation: true,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    // Asked without a frame: an answer of this size is more than our own decoder takes.
+    let peer = Peer {
+        connection: Rc::new(Connection::anonymous("PLAINTEXT", "127.0.0.1")),
+        client_id: None,
+    };
+    let answer = runtime.block_on(handle(&desk.gateway, request, 4, &peer));
+    let codes: Vec<i16> = answer.results.iter().map(|one| one.error_code).collect();
+    let told = codes.iter().take_while(|code| **code == 0).count();
+    assert!(0 < told && told < 3000, "{told}");
+    let refused = ErrorCode::PolicyViolation.code();
+    assert!(codes[told..].iter().all(|code| *code == refused));
+    assert_eq!(codes.len(), 3000);
 }

@@ -38,9 +38,12 @@ impl Service for FrontDesk {
     /// Produce alone may be taken while those before it are still being served: it is answered late
     /// and takes effect early.
     fn may_pipeline(&self, frame: &[u8]) -> bool {
-        frame
-            .first_chunk::<2>()
-            .is_some_and(|key| i16::from_be_bytes(*key) == api_key::PRODUCE)
+        key_of(frame) == Some(api_key::PRODUCE)
+    }
+
+    /// A fetch may wait for minutes; who is cut off asks another broker, or this one again.
+    fn may_abandon(&self, frame: &[u8]) -> bool {
+        key_of(frame) == Some(api_key::FETCH)
     }
 
     fn call(&self, frame: Bytes) -> LocalBoxFuture<'static, Reply> {
@@ -48,6 +51,10 @@ impl Service for FrontDesk {
         let connection = Rc::clone(&self.connection);
         dispatch(gateway, connection, frame)
     }
+}
+
+fn key_of(frame: &[u8]) -> Option<i16> {
+    frame.first_chunk().map(|key| i16::from_be_bytes(*key))
 }
 
 /// Serves one frame, without its size in front.

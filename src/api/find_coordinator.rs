@@ -23,12 +23,13 @@ const NO_NODE: i32 = -1;
 
 /// Refuses.
 pub(super) async fn handle(
-    _gateway: &Gateway,
+    gateway: &Gateway,
     request: FindCoordinatorRequest,
     version: i16,
-    _peer: &Peer,
+    peer: &Peer,
 ) -> FindCoordinatorResponse {
     let (code, sentence) = refusal(request.key_type);
+    tell_operator(gateway, peer, sentence);
     if version < FIRST_WITH_MANY_KEYS {
         let message = (version >= FIRST_WITH_MESSAGE).then(|| sentence.into());
         return message!(FindCoordinatorResponse {
@@ -54,6 +55,15 @@ pub(super) async fn handle(
     message!(FindCoordinatorResponse {
         coordinators: coordinators
     })
+}
+
+/// Most clients show no sentence of ours but one of their own, which sends people to this log.
+fn tell_operator(gateway: &Gateway, peer: &Peer, sentence: &str) {
+    let data = &gateway.data;
+    if let Some(held_back) = data.coordinator_lines.admit(data.clock.now()) {
+        let client = peer.client_id.as_deref().unwrap_or("without a name");
+        log::warn!("refused client {client}: {sentence} ({held_back} such lines were held back)");
+    }
 }
 
 fn refusal(key_type: i8) -> (ErrorCode, &'static str) {

@@ -15,7 +15,7 @@ use super::data_path::DataPath;
 use crate::metadata::controller::{Reply, Request};
 use crate::metadata::{ConfigTables, Endpoint, Image};
 use crate::model::{BrokerId, ClusterId, DirectoryId, ErrorCode, Timestamp};
-use crate::net::LocalBoxFuture;
+use crate::net::{LocalBoxFuture, LogGate};
 
 /// Everything a handler may ask.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub struct Gateway {
     pub log_dirs: Rc<dyn AskLogDirs>,
     /// The log's levels.
     pub loggers: Rc<dyn Loggers>,
+    /// Where lines about what clients provoke go, a few in a second.
+    pub complaints: Arc<LogGate>,
     /// The way of records.
     pub data: Rc<DataPath>,
 }

@@ -177,6 +177,7 @@ async fn create_missing(
         return HashSet::new();
     };
     let mut refused = HashSet::new();
+    let (mut failures, mut first) = (0usize, None);
     for (name, result) in missing.into_iter().zip(results) {
         let Err(refusal) = result else { continue };
         match super::errors::refusal_code(&refusal) {
@@ -184,8 +185,17 @@ async fn create_missing(
             ErrorCode::InvalidTopicException => {
                 refused.insert(name.clone());
             }
-            _ => log::warn!("topic {name} could not be created by the way: {refusal}"),
+            _ => {
+                failures += 1;
+                first.get_or_insert((name, refusal));
+            }
         }
+    }
+    if let Some((name, refusal)) = first {
+        // One line, however many: a request may name a hundred thousand.
+        gateway.complaints.warn(format_args!(
+            "{failures} topics could not be created by the way, among them {name}: {refusal}"
+        ));
     }
     refused
 }

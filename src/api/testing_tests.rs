@@ -183,6 +183,7 @@ impl Desk {
             quorum: Rc::clone(&node) as Rc<dyn AskQuorum>,
             log_dirs: Rc::clone(&node) as Rc<dyn AskLogDirs>,
             loggers: Rc::clone(&node) as Rc<dyn Loggers>,
+            complaints: Arc::new(crate::net::LogGate::new(1)),
             data: Rc::new(no_partitions()),
         });
         let desk = Desk {

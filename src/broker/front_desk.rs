@@ -112,22 +112,26 @@ impl AskQuorum for QuorumState {
     }
 }
 
-/// The levels of the host's logger, if it follows them.
+/// The levels of the host's logger, if it follows them. Names are shown with dots, as Kafka's are:
+/// its tools take no others.
 pub(super) struct Levels(pub(super) Option<Arc<LogLevels>>);
 
 impl Loggers for Levels {
     fn levels(&self) -> BTreeMap<String, LogLevel> {
         let levels = self.0.iter().flat_map(|levels| levels.loggers());
-        levels.map(|(name, level)| (name, shown(level))).collect()
+        levels
+            .map(|(name, level)| (name.replace("::", "."), shown(level)))
+            .collect()
     }
 
     fn set(&self, logger: &str, level: Option<LogLevel>) {
         let Some(levels) = &self.0 else {
             return;
         };
+        let module = logger.replace('.', "::");
         match level {
-            Some(level) => levels.set(logger, meant(level)),
-            None => levels.unset(logger),
+            Some(level) => levels.set(&module, meant(level)),
+            None => levels.unset(&module),
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::metadata::Image;
 use crate::net::listener::{Accepted, Listener};
 use crate::net::{
     ConnectionContext, ConnectionLimits, ConnectionQuota, Credits, LogGate, QuotaLimits, Shutdown,
-    Transport,
+    Transport, UnreadAnswers,
 };
 use crate::telemetry::log_levels::LogLevels;
 
@@ -116,6 +116,7 @@ fn context(config: &ServerConfig, shutdown: Shutdown) -> ConnectionContext {
         credits: limits
             .queued_request_bytes_max
             .map_or_else(Credits::unlimited, |max| Credits::new(bytes(max))),
+        unread: UnreadAnswers::new(limits.queued_request_bytes_max.map_or(usize::MAX, bytes)),
         shutdown,
         complaints: Arc::new(LogGate::new(super::COMPLAINTS_PER_SECOND)),
     }
@@ -164,6 +165,7 @@ impl Reception {
             quorum: Rc::new(QuorumState(parts.quorum.quorum)),
             log_dirs: Rc::new(Directories(parts.log_dirs)),
             loggers: Rc::new(Levels(parts.log_levels)),
+            complaints: Arc::clone(&parts.context.complaints),
             data: Rc::new(data),
         };
         Reception {

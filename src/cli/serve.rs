@@ -16,17 +16,21 @@ use crate::config::{ConfigError, Notice, ServerConfig, Sources};
 use crate::telemetry::log_levels::LogLevels;
 use crate::telemetry::log_setup;
 
+/// Descriptors that are neither connections nor segments: listeners, runtimes, locks, checkpoints.
+const FILES_FOR_OTHERS: usize = 32;
+
 /// Runs a broker until it is told to stop.
 pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
     let levels = match log_setup::install(arguments.log_level.as_deref()) {
         Ok(levels) => levels,
         Err(sentence) => return fail(&sentence),
     };
-    let config = match read_config(arguments) {
+    let mut config = match read_config(arguments) {
         Ok(config) => config,
         Err(sentence) => return fail(&sentence),
     };
     announce(&config);
+    leave_files_for_logs(&mut config);
     actix_rt::System::new().block_on(serve(config, levels))
 }
 
@@ -77,21 +81,40 @@ fn announce(config: &ServerConfig) {
             Notice::Warned(text) => log::warn!("{text}"),
         }
     }
-    announce_open_files(config);
 }
 
-/// Warns when the system allows fewer files than somebody asked connections for.
-fn announce_open_files(config: &ServerConfig) {
-    let limits = &config.limits;
-    let needed = limits.connections_max.saturating_add(limits.open_files_max);
+/// Lets connections never take the descriptors that logs need: a partition that cannot open its
+/// files goes offline, and anybody can open connections.
+fn leave_files_for_logs(config: &mut ServerConfig) {
+    let Some(files) = host::raise_open_files() else {
+        return;
+    };
     let asked = config.values.get_set("max.connections").is_some();
-    match host::raise_open_files() {
-        Some(files) if asked && files < u64::try_from(needed).unwrap_or(u64::MAX) => log::warn!(
-            "this process may open {files} files, and max.connections and milena.open.files.max add up to {needed}; raise the limit (ulimit -n) or lower them"
-        ),
-        Some(files) => log::info!("this process may open {files} files, connections among them"),
-        None => {}
+    let limits = &mut config.limits;
+    let most = connections_beside_logs(files, limits.open_files_max);
+    if limits.connections_max <= most {
+        return;
     }
+    limits.connections_max = most;
+    let sentence = format!(
+        "this process may open {files} files, which leaves room for {most} connections beside the logs; raise the limit (ulimit -n) for more"
+    );
+    if asked {
+        log::warn!("max.connections: {sentence}");
+    } else {
+        log::info!("{sentence}");
+    }
+}
+
+/// How many connections leave room for the files of logs: those kept open, but no more than half of
+/// all, and a few for everything else.
+fn connections_beside_logs(files: u64, open_files_max: usize) -> usize {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let logs = open_files_max.min(files / 2);
+    files
+        .saturating_sub(logs)
+        .saturating_sub(FILES_FOR_OTHERS)
+        .max(1)
 }
 
 /// SIGTERM and SIGINT.
@@ -195,6 +218,14 @@ async fn start(config: ServerConfig, levels: Arc<LogLevels>) -> Result<BrokerHan
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_leave_files_for_logs() {
+        assert_eq!(connections_beside_logs(20_000, 4096), 15_872);
+        assert_eq!(connections_beside_logs(1024, 4096), 480);
+        assert_eq!(connections_beside_logs(10, 4096), 1);
+        assert_eq!(connections_beside_logs(u64::MAX, 64), usize::MAX - 96);
+    }
 
     #[test]
     fn an_override_is_split_at_its_first_equals_sign() {

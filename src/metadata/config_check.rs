@@ -9,11 +9,36 @@ use super::image::ConfigValues;
 use super::topic_settings::entries;
 use crate::model::config_key::{Allowed, ConfigKey, ConfigTable, ConfigType, InvalidConfigValue};
 
+/// The longest value of a key, in bytes: what the versions of DescribeConfigs with two-byte lengths
+/// can tell. Kafka has no limit of its own, but a longer value cannot be shown by its tools.
+pub const VALUE_BYTES_MAX: usize = i16::MAX as usize;
+/// How many keys may be set on one resource. Only brokers take keys nobody knows.
+pub const VALUES_PER_RESOURCE_MAX: usize = 1000;
+
 const GZIP_LEVEL: &str = "compression.gzip.level";
 const THROTTLED_REPLICAS: [&str; 2] = [
     "follower.replication.throttled.replicas",
     "leader.replication.throttled.replicas",
 ];
+
+/// Judges how much is set on one resource, whatever its kind.
+pub fn check_amount(values: &ConfigValues) -> Result<(), InvalidConfigValue> {
+    if values.len() > VALUES_PER_RESOURCE_MAX {
+        return Err(InvalidConfigValue(format!(
+            "{} keys are more than the {VALUES_PER_RESOURCE_MAX} that may be set on one resource",
+            values.len()
+        )));
+    }
+    let too_long = |(key, value): &(&String, &String)| key.len().max(value.len()) > VALUE_BYTES_MAX;
+    match values.iter().find(too_long) {
+        None => Ok(()),
+        Some((key, value)) => Err(InvalidConfigValue(format!(
+            "A key of {} bytes with a value of {} bytes exceeds the maximum of {VALUE_BYTES_MAX} bytes",
+            key.len(),
+            value.len()
+        ))),
+    }
+}
 
 /// Judges the text of one value by its key alone.
 pub fn check_value(key: &ConfigKey, text: &str) -> Result<(), InvalidConfigValue> {

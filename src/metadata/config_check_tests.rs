@@ -148,6 +148,23 @@ fn an_unknown_key_is_named() {
     assert_eq!(topic_told(&set, &[]), Err(unknown));
 }
 
+#[test]
+fn a_resource_takes_so_many_keys_and_values_of_such_a_length() {
+    let value = |length: usize| ConfigValues::from([("a".to_owned(), "x".repeat(length))]);
+    assert_eq!(check_amount(&value(VALUE_BYTES_MAX)), Ok(()));
+    assert_eq!(
+        check_amount(&value(VALUE_BYTES_MAX + 1)).unwrap_err().0,
+        "A key of 1 bytes with a value of 32768 bytes exceeds the maximum of 32767 bytes"
+    );
+    let keys = |count: usize| -> ConfigValues {
+        (0..count)
+            .map(|number| (number.to_string(), String::new()))
+            .collect()
+    };
+    assert_eq!(check_amount(&keys(VALUES_PER_RESOURCE_MAX)), Ok(()));
+    assert!(check_amount(&keys(VALUES_PER_RESOURCE_MAX + 1)).is_err());
+}
+
 fn group_told(set: &[(&str, &str)], static_broker: &[(&str, &str)]) -> Result<(), String> {
     let owned = |pairs: &[(&str, &str)]| -> ConfigValues {
         let owned = pairs

@@ -4,11 +4,19 @@
 //! begins a small one, and gives back when the request is answered. A request larger than the
 //! whole budget takes all of it, so that it still gets its turn: the bytes in flight exceed the
 //! budget by one frame at most, and nobody waits for ever, because those that hold credits never
-//! wait for more.
+//! wait for more. A part of the budget is kept for small requests, which hold credits only while
+//! they are answered: clients that send large ones slowly do not keep others from being served.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::frame::LARGE_FRAME_BYTES;
+
+/// The most that is kept for small requests: 256 of the largest of them.
+const KEPT_BYTES_MAX: u32 = 256 * LARGE_FRAME_BYTES as u32;
+/// The part of the budget that is kept for them, if it is not more than that.
+const KEPT_PART: u32 = 4;
 
 /// The budget; clones share it.
 #[derive(Debug, Clone)]
@@ -18,6 +26,13 @@ pub struct Credits {
 
 #[derive(Debug, Clone)]
 struct Budget {
+    large: Pool,
+    /// Absent if the budget is too small to be parted.
+    small: Option<Pool>,
+}
+
+#[derive(Debug, Clone)]
+struct Pool {
     free: Arc<Semaphore>,
     total: u32,
 }
@@ -32,11 +47,14 @@ impl Credits {
     /// A budget of this many bytes, 4 GiB at most.
     pub fn new(bytes: usize) -> Credits {
         let total = u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
+        let kept = KEPT_BYTES_MAX.min(total / KEPT_PART);
+        let parted = kept as usize >= LARGE_FRAME_BYTES;
+        let budget = Budget {
+            large: Pool::new(if parted { total - kept } else { total }),
+            small: parted.then(|| Pool::new(kept)),
+        };
         Credits {
-            budget: Some(Budget {
-                free: Arc::new(Semaphore::new(total as usize)),
-                total,
-            }),
+            budget: Some(budget),
         }
     }
 
@@ -50,13 +68,10 @@ impl Credits {
         let Some(budget) = &self.budget else {
             return Some(Charge::default());
         };
-        let permit = budget
-            .free
-            .clone()
-            .try_acquire_many_owned(budget.share(bytes))
-            .ok()?;
+        let pool = budget.pool(bytes);
+        let permit = pool.free.clone().try_acquire_many_owned(pool.share(bytes));
         Some(Charge {
-            _permit: Some(permit),
+            _permit: Some(permit.ok()?),
         })
     }
 
@@ -67,22 +82,39 @@ impl Credits {
             let Some(budget) = budget else {
                 return Charge::default();
             };
-            let share = budget.share(bytes);
+            let pool = budget.pool(bytes);
+            let share = pool.share(bytes);
             Charge {
-                _permit: budget.free.acquire_many_owned(share).await.ok(),
+                _permit: pool.free.clone().acquire_many_owned(share).await.ok(),
             }
         }
     }
 
     /// How many bytes could be charged now; `None` without a budget.
     pub fn free(&self) -> Option<usize> {
-        self.budget
-            .as_ref()
-            .map(|budget| budget.free.available_permits())
+        let budget = self.budget.as_ref()?;
+        let pools = budget.small.iter().chain([&budget.large]);
+        Some(pools.map(|pool| pool.free.available_permits()).sum())
     }
 }
 
 impl Budget {
+    fn pool(&self, bytes: usize) -> &Pool {
+        match &self.small {
+            Some(small) if bytes <= LARGE_FRAME_BYTES => small,
+            _ => &self.large,
+        }
+    }
+}
+
+impl Pool {
+    fn new(total: u32) -> Pool {
+        Pool {
+            free: Arc::new(Semaphore::new(total as usize)),
+            total,
+        }
+    }
+
     fn share(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).map_or(self.total, |bytes| bytes.min(self.total))
     }
@@ -116,6 +148,17 @@ mod tests {
         drop(held);
         assert_eq!(credits.free(), Some(10));
         assert!(Credits::unlimited().try_charge(usize::MAX).is_some());
+    }
+
+    #[tokio::test]
+    async fn large_requests_leave_room_for_small_ones() {
+        let credits = Credits::new(1 << 20);
+        let large = credits.charge(1 << 20).await;
+        assert!(credits.try_charge(LARGE_FRAME_BYTES + 1).is_none());
+        let small = credits.try_charge(LARGE_FRAME_BYTES);
+        assert!(small.is_some());
+        drop((large, small));
+        assert_eq!(credits.free(), Some(1 << 20));
     }
 
     async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {

@@ -12,6 +12,12 @@ pub enum NetError {
         /// Where it was tried.
         address: SocketAddr,
     },
+    /// No network interface has that address.
+    #[error("{address} is no address of this machine")]
+    NotOurs {
+        /// Where it was tried.
+        address: SocketAddr,
+    },
     /// The operating system refuses for another reason.
     #[error("cannot listen on {address}: {source}")]
     Bind {

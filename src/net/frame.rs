@@ -83,6 +83,12 @@ impl FrameReader {
             .map(|size| i32::from_be_bytes(*size))
     }
 
+    /// How much of the frame at hand is still to come.
+    pub(crate) fn missing(&self) -> usize {
+        let claimed = self.claimed().and_then(|size| usize::try_from(size).ok());
+        (claimed.unwrap_or(0) + SIZE_BYTES).saturating_sub(self.buffer.len())
+    }
+
     /// Cuts the next frame off, if it is there.
     pub(crate) fn cut(&mut self) -> Cut {
         let Some(claimed) = self.claimed() else {

@@ -16,10 +16,16 @@ pub struct ConnectionLimits {
     pub pending_write_bytes_max: usize,
     /// How long a connection may say nothing, `connections.max.idle.ms`.
     pub idle: Duration,
-    /// How long a frame that was begun may take to bring another 16 KiB or its end.
+    /// How long a frame that was begun may take to bring another 16 KiB, an eighth of itself if it
+    /// is a large one, or its end.
     pub frame_stall: Duration,
     /// How long a client may take to accept another 16 KiB of its answers or their end.
     pub write_stall: Duration,
+    /// The same, for an eighth of them, when the unread answers of all connections take too much
+    /// memory.
+    pub hurried_write_stall: Duration,
+    /// The same while the broker stops.
+    pub parting_write_stall: Duration,
     /// How long requests in flight are waited for once the client has closed its side, or the
     /// broker is stopping.
     pub farewell: Duration,
@@ -35,6 +41,8 @@ impl Default for ConnectionLimits {
             idle: Duration::from_secs(600),
             frame_stall: Duration::from_secs(30),
             write_stall: Duration::from_secs(120),
+            hurried_write_stall: Duration::from_secs(2),
+            parting_write_stall: Duration::from_millis(200),
             farewell: Duration::from_secs(10),
         }
     }

@@ -85,6 +85,9 @@ impl Listener {
             Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
                 Err(NetError::AddressInUse { address })
             }
+            Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
+                Err(NetError::NotOurs { address })
+            }
             Err(source) => Err(NetError::Bind { address, source }),
         }
     }
@@ -118,6 +121,12 @@ impl Listener {
     }
 
     async fn accept(&self, quota: &ConnectionQuota, complaints: &LogGate) -> Option<Accepted> {
+        if quota.is_full() {
+            complaints.warn(format_args!(
+                "{} connections are open, which is max.connections: further ones wait",
+                quota.open()
+            ));
+        }
         quota.room().await;
         let (stream, peer) = match self.socket.accept().await {
             Ok(accepted) => accepted,

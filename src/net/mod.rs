@@ -4,7 +4,8 @@
 //! ([`frame`]), asks a [`Service`] about each and writes the answers in the order of the requests.
 //! Called by the broker's start and by tests, which hand in an in-memory pipe instead of a socket.
 //! Its invariant: what one connection can hold in memory has a limit with a name
-//! ([`ConnectionLimits`]), and what all of them can hold has one too ([`Credits`]).
+//! ([`ConnectionLimits`]), and what all of them can hold has one too ([`Credits`] for requests, [`UnreadAnswers`] for
+//! answers).
 
 pub mod connection;
 mod credits;
@@ -16,6 +17,7 @@ mod log_gate;
 mod quota;
 mod shutdown;
 mod transport;
+mod unread;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +34,7 @@ pub use log_gate::LogGate;
 pub use quota::{ConnectionQuota, ConnectionSlot, QuotaLimits};
 pub use shutdown::Shutdown;
 pub use transport::Transport;
+pub use unread::UnreadAnswers;
 
 /// A boxed future that stays on its thread.
 pub type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -45,6 +48,12 @@ pub type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub trait Service: 'static {
     /// Whether the frame may be begun while earlier ones of its kind are still in flight.
     fn may_pipeline(&self, frame: &[u8]) -> bool;
+
+    /// Whether a request that waits changes nothing and may be forgotten when the broker stops: a
+    /// long poll, which would hold the stop up.
+    fn may_abandon(&self, _frame: &[u8]) -> bool {
+        false
+    }
 
     /// Begins to answer a frame (without its size). The future is polled once before the next
     /// frame is looked at, so what it does before its first wait is done in order. It is dropped

@@ -82,6 +82,12 @@ impl ConnectionQuota {
         }
     }
 
+    /// Whether nobody is accepted until one leaves.
+    pub fn is_full(&self) -> bool {
+        let state = self.shared.lock();
+        state.total >= state.limits.total
+    }
+
     /// Counts a connection from this address, unless it has too many or there is no room.
     pub fn enter(&self, address: IpAddr) -> Option<ConnectionSlot> {
         let mut state = self.shared.lock();

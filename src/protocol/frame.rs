@@ -19,8 +19,9 @@ pub const ARRAY_ELEMENTS_MAX: usize = 1_000_000;
 pub const TAGGED_FIELDS_MAX: usize = 10_000;
 /// The largest body given to the message decoder. Decoded structs are up to forty times as large
 /// as their shortest encoding, so the limit of a frame (100 MiB) would not bound memory. Produce,
-/// the only large request, has a decoder of its own that copies nothing.
-const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// the only large request, has a decoder of its own that copies nothing; all that is asked of
+/// 100,000 partitions fits into half of this.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The size in front of every frame.
 const SIZE_BYTES: usize = 4;
 

@@ -138,6 +138,13 @@ def ask():
                                                           "LOG4J": str(CACHE / f"kafka-{kafka.VERSION}" / "log4j2-ERROR.xml")}
 
 
+def tools():
+    jars = jars_of_kafka()
+    return [sys.executable, str(SUITES_DIR / "tools.py")], {
+        "PYTHONPATH": str(SUITES_DIR), "KAFKA_JARS": jars,
+        "LOG4J": str(CACHE / f"kafka-{kafka.VERSION}" / "log4j2-ERROR.xml")}
+
+
 def durability():
     jars = jars_of_kafka()
     command, environment = script("durability")()
@@ -154,5 +161,6 @@ SUITES = {
     "kafka-python": script("kafka_python_suite"),
     "aiokafka": script("aiokafka_suite"),
     "ask": ask,
+    "tools": tools,
     "durability": durability,
 }

@@ -1,4 +1,7 @@
 //! The one integration-test binary: the house's own rules, and the rooms together.
 
+mod binary;
 mod codec_differential;
+mod hostile;
 mod house;
+mod server;

@@ -261,9 +261,8 @@ async fn a_snapshot_takes_the_place_of_the_log_and_its_files() {
     }
     node.stop().await;
     let listed = disk.list("/meta/quorum".as_ref()).unwrap();
-    let kept_back = "reserve";
-    let used = listed.iter().filter(|entry| entry.name != kept_back);
-    let bytes: u64 = used.map(|entry| entry.length).sum();
+    let entries = listed.iter().filter(|entry| entry.name != "reserve");
+    let bytes: u64 = entries.map(|entry| entry.length).sum();
     assert!(bytes < 20_000, "{bytes} bytes are left of the log");
 
     disk.lose_power(&mut |_, _| 0);

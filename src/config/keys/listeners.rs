@@ -55,8 +55,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("max.connections", "100000")
         .at_least(0)
         .at_start_here()
-        .doc("Connections this broker holds at once; further ones are closed as they come.")
-        .deviates("Default 100,000 where Kafka has no limit, so that memory and descriptors are bounded."),
+        .doc("Connections this broker holds at once; further ones wait until one ends.")
+        .deviates("Default 100,000 where Kafka has no limit, and never more than leaves descriptors for logs under the limit of open files."),
     int("max.connections.per.ip", "50000")
         .at_least(0)
         .at_start_here()

@@ -43,7 +43,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .deviates("Without effect: `milena.requests.per.connection.max` and `queued.max.request.bytes` hold requests back."),
     long("queued.max.request.bytes", "268435456")
         .at_least(-1)
-        .doc("Bytes of requests that may be in memory at once; when they are spent no socket is read. -1 is no limit.")
+        .doc("Bytes of requests that may be in memory at once; when they are spent no socket is read. Answers that clients have not taken have a limit of the same size, above which slow readers are closed. -1 is no limit.")
         .deviates("Default 256 MiB where Kafka has no limit, so that memory is bounded."),
     int("request.timeout.ms", "30000")
         .doc("How long this broker waits for an answer of another one.")

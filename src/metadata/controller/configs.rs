@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use super::Planner;
 use super::requests::{ConfigOperation, Operation};
 use super::topics::invalid_name;
-use crate::metadata::config_check::{check_group, check_known, check_topic, check_value};
+use crate::metadata::config_check::{
+    check_amount, check_group, check_known, check_topic, check_value,
+};
 use crate::metadata::image::ConfigValues;
 use crate::metadata::records::{ConfigResource, MetadataRecord, ResourceKind};
 use crate::metadata::refusal::Refusal;
@@ -183,6 +185,7 @@ impl Planner<'_, '_> {
         before: &ConfigValues,
         after: &ConfigValues,
     ) -> Result<(), Refusal> {
+        check_amount(after).map_err(|error| Refusal::InvalidConfig(error.0))?;
         let tables = &self.config().tables;
         match resource.kind {
             ResourceKind::Topic => {

@@ -6,7 +6,7 @@ use super::PARTITIONS_PER_REQUEST_MAX;
 use super::Planner;
 use super::partitions::{Replicas, too_many_partitions};
 use super::requests::{CreatedTopic, CreatedTopicConfig, DeletedTopic, NewTopic, TopicRef};
-use crate::metadata::config_check::check_topic;
+use crate::metadata::config_check::{check_amount, check_topic};
 use crate::metadata::image::ConfigValues;
 use crate::metadata::records::{ConfigResource, MetadataRecord, ResourceKind};
 use crate::metadata::refusal::Refusal;
@@ -123,7 +123,8 @@ impl Planner<'_, '_> {
             .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
             .collect();
         let layers = self.topic_layers(&topic.name);
-        check_topic(&self.config().tables, &layers, &values)
+        check_amount(&values)
+            .and_then(|()| check_topic(&self.config().tables, &layers, &values))
             .map_err(|error| Refusal::InvalidConfig(error.0))?;
         Ok(values)
     }

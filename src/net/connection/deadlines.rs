@@ -14,6 +14,10 @@ use super::super::limits::ConnectionLimits;
 /// What counts as progress within a stall limit, in bytes; less is as good as nothing, or a client
 /// could hold a connection with one byte at a time.
 const PROGRESS_BYTES: u64 = 16 * 1024;
+/// A frame that holds credits has to bring this part of itself within each stall limit, or a few
+/// clients that send slowly could hold the credits of all others for days. The same goes for answers
+/// when there are too many of them.
+const PARTS: u64 = 8;
 
 /// Which deadline was missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +33,23 @@ pub(super) enum Overdue {
 struct Stall {
     since: Instant,
     bytes: u64,
+    /// How many bytes are progress.
+    enough: u64,
 }
 
 impl Stall {
-    fn new(now: Instant) -> Stall {
+    fn new(now: Instant, enough: u64) -> Stall {
         Stall {
             since: now,
             bytes: 0,
+            enough,
         }
     }
 
     fn progress(&mut self, bytes: u64, now: Instant) {
         self.bytes += bytes;
-        if self.bytes >= PROGRESS_BYTES {
-            *self = Stall::new(now);
+        if self.bytes >= self.enough {
+            *self = Stall::new(now, self.enough);
         }
     }
 }
@@ -54,6 +61,9 @@ pub(super) struct Deadlines {
     frame: Option<Stall>,
     write: Option<Stall>,
     farewell: Option<Instant>,
+    /// The answers of all connections take too much memory, this one's among them.
+    hurried: bool,
+    parting: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -65,6 +75,8 @@ impl Deadlines {
             frame: None,
             write: None,
             farewell: None,
+            hurried: false,
+            parting: false,
             timer: None,
         }
     }
@@ -77,7 +89,7 @@ impl Deadlines {
     /// A frame was begun, and more of it is waited for.
     pub(super) fn frame_waits(&mut self, begun: bool, now: Instant) {
         if begun {
-            self.frame.get_or_insert(Stall::new(now));
+            self.frame.get_or_insert(Stall::new(now, PROGRESS_BYTES));
         }
     }
 
@@ -87,9 +99,10 @@ impl Deadlines {
         }
     }
 
-    /// Reading goes on after it was we who kept it waiting.
-    pub(super) fn frame_resumed(&mut self, now: Instant) {
-        self.frame = Some(Stall::new(now));
+    /// Reading goes on with credits for the frame, of which so many bytes are to come.
+    pub(super) fn frame_charged(&mut self, missing: usize, now: Instant) {
+        let enough = PROGRESS_BYTES.max(missing as u64 / PARTS);
+        self.frame = Some(Stall::new(now, enough));
     }
 
     pub(super) fn frame_ended(&mut self) {
@@ -99,19 +112,38 @@ impl Deadlines {
     /// The client does not take all that was to be written.
     pub(super) fn write_blocked(&mut self, written: u64, now: Instant) {
         self.write
-            .get_or_insert(Stall::new(now))
+            .get_or_insert(Stall::new(now, PROGRESS_BYTES))
             .progress(written, now);
+    }
+
+    /// The unwritten answers, of so many bytes, must be taken soon.
+    pub(super) fn write_hurries(&mut self, bytes: usize) {
+        if let (false, Some(stall)) = (self.hurried, &mut self.write) {
+            self.hurried = true;
+            stall.enough = PROGRESS_BYTES.max(bytes as u64 / PARTS);
+        }
     }
 
     /// All was written.
     pub(super) fn write_ended(&mut self, now: Instant) {
         self.write = None;
+        self.hurried = false;
         self.last_active = now;
     }
 
     /// The connection ends once what is in flight is done.
     pub(super) fn farewell(&mut self, now: Instant) {
         self.farewell = Some(now);
+    }
+
+    /// The broker stops: who does not take its answers is not waited for.
+    pub(super) fn part(&mut self) {
+        self.parting = true;
+    }
+
+    /// Whether the broker stops.
+    pub(super) fn is_parting(&self) -> bool {
+        self.parting
     }
 
     /// The earliest deadline and what it is about. `quiet`: nothing is in flight or unwritten;
@@ -126,7 +158,12 @@ impl Deadlines {
         let frame = self.frame.filter(|_| reading);
         let frame = frame.map(|stall| after(stall.since, limits.frame_stall, Overdue::Frame));
         let write = self.write;
-        let write = write.map(|stall| after(stall.since, limits.write_stall, Overdue::Write));
+        let patience = match (self.parting, self.hurried) {
+            (true, _) => limits.write_stall.min(limits.parting_write_stall),
+            (false, true) => limits.write_stall.min(limits.hurried_write_stall),
+            (false, false) => limits.write_stall,
+        };
+        let write = write.map(|stall| after(stall.since, patience, Overdue::Write));
         let farewell = self.farewell;
         let farewell = farewell.map(|since| after(since, limits.farewell, Overdue::Farewell));
         [idle, frame, write, farewell]

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::deadlines::{Deadlines, Overdue};
-use self::requests::Requests;
+use self::requests::{Manner, Requests};
 use self::writer::Writer;
 use super::credits::{Charge, Credits};
 use super::frame::{Cut, FrameReader};
@@ -31,6 +31,7 @@ use super::limits::ConnectionLimits;
 use super::log_gate::LogGate;
 use super::shutdown::{Shutdown, Watch};
 use super::transport::Transport;
+use super::unread::{Held, UnreadAnswers};
 use super::{LocalBoxFuture, Service};
 
 /// Turns of work in one wake, before other tasks of the thread get theirs.
@@ -45,6 +46,8 @@ pub struct ConnectionContext {
     pub limits: Arc<ConnectionLimits>,
     /// The budget of all together.
     pub credits: Credits,
+    /// What all together hold of answers.
+    pub unread: UnreadAnswers,
     /// When to stop.
     pub shutdown: Shutdown,
     /// Where lines about bad clients go.
@@ -146,6 +149,8 @@ struct Connection<S> {
     credit_wait: Option<LocalBoxFuture<'static, Charge>>,
     requests: Requests,
     writer: Writer,
+    /// What the writer holds beyond what every connection may.
+    held: Held,
     deadlines: Deadlines,
     ending: Ending,
 }
@@ -165,6 +170,7 @@ impl<S: Service> Connection<S> {
             credit_wait: None,
             requests: Requests::default(),
             writer: Writer::default(),
+            held: context.unread.nothing(),
             ending: Ending::No,
         }
     }
@@ -173,8 +179,12 @@ impl<S: Service> Connection<S> {
         let now = Instant::now();
         if self.shutdown.poll(cx).is_ready() {
             self.finish(CloseReason::Shutdown, now);
+            self.deadlines.part();
         }
         self.requests.drive(cx);
+        if self.deadlines.is_parting() {
+            self.requests.abandon_waiting();
+        }
         for _ in 0..TURNS_MAX {
             let more = self.begin_requests(cx, now);
             if let Err(error) = self.flush(cx, now) {
@@ -246,10 +256,13 @@ impl<S: Service> Connection<S> {
                 self.next = Some((frame, None));
                 continue;
             };
-            let pipelined = self.service.may_pipeline(&frame);
+            let manner = Manner {
+                pipelined: self.service.may_pipeline(&frame),
+                abandonable: self.service.may_abandon(&frame),
+            };
             let length = frame.len();
             let answer = self.service.call(frame);
-            self.requests.begin(cx, answer, charge, length, pipelined);
+            self.requests.begin(cx, answer, charge, length, manner);
             self.deadlines.active(now);
         }
         true
@@ -284,7 +297,7 @@ impl<S: Service> Connection<S> {
                     Some((_, unpaid)) => *unpaid = Some(charge),
                     None => {
                         self.reader.charged(charge);
-                        self.deadlines.frame_resumed(now);
+                        self.deadlines.frame_charged(self.reader.missing(), now);
                     }
                 }
             }
@@ -298,7 +311,10 @@ impl<S: Service> Connection<S> {
                 }
                 Cut::Incomplete => return false,
                 Cut::MustCharge(size) => match self.credits.try_charge(size) {
-                    Some(charge) => self.reader.charged(charge),
+                    Some(charge) => {
+                        self.reader.charged(charge);
+                        self.deadlines.frame_charged(self.reader.missing(), now);
+                    }
                     None => self.credit_wait = Some(Box::pin(self.credits.charge(size))),
                 },
                 Cut::Refused(reason) => {
@@ -323,13 +339,25 @@ impl<S: Service> Connection<S> {
         let written = self.writer.written().wrapping_sub(before);
         match flushed {
             Poll::Ready(result) => {
+                self.held.set(0);
                 self.deadlines.write_ended(now);
                 result
             }
             Poll::Pending => {
                 self.deadlines.write_blocked(written, now);
+                self.tell_unread();
                 Ok(())
             }
+        }
+    }
+
+    /// Tells what the client has not taken, so that all together have a limit.
+    fn tell_unread(&mut self) {
+        let bytes = self.writer.memory_bytes();
+        let above = bytes >= self.limits.pending_write_bytes_max;
+        self.held.set(if above { bytes } else { 0 });
+        if self.held.is_too_much() {
+            self.deadlines.write_hurries(bytes);
         }
     }
 

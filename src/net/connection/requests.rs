@@ -15,11 +15,20 @@ pub(super) struct Requests {
     bytes: usize,
 }
 
+/// What the service says of a request before it is begun.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    /// It may be in flight together with others of its kind.
+    pub(super) pipelined: bool,
+    /// It may be forgotten when the broker stops.
+    pub(super) abandonable: bool,
+}
+
 /// One request.
 struct Slot {
     state: State,
     bytes: usize,
-    pipelined: bool,
+    manner: Manner,
     _charge: Charge,
 }
 
@@ -35,7 +44,7 @@ impl Requests {
 
     /// Whether another request that may be pipelined may join those in flight.
     pub(super) fn has_room(&self, limits: &ConnectionLimits) -> bool {
-        self.slots.back().is_none_or(|slot| slot.pipelined)
+        self.slots.back().is_none_or(|slot| slot.manner.pipelined)
             && self.slots.len() < limits.requests_in_flight_max
             && self.bytes < limits.bytes_in_flight_max
     }
@@ -47,12 +56,12 @@ impl Requests {
         answer: LocalBoxFuture<'static, Reply>,
         charge: Charge,
         bytes: usize,
-        pipelined: bool,
+        manner: Manner,
     ) {
         let mut slot = Slot {
             state: State::Running(answer),
             bytes,
-            pipelined,
+            manner,
             _charge: charge,
         };
         slot.drive(cx);
@@ -84,6 +93,15 @@ impl Requests {
             }
         }
         None
+    }
+
+    /// Forgets them if every one only waits for something to read.
+    pub(super) fn abandon_waiting(&mut self) {
+        let waits =
+            |slot: &Slot| slot.manner.abandonable && matches!(slot.state, State::Running(_));
+        if self.slots.iter().all(waits) {
+            self.abandon();
+        }
     }
 
     /// Forgets all of them.

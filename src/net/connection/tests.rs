@@ -41,6 +41,10 @@ impl Service for Script {
         frame.first() == Some(&b'p')
     }
 
+    fn may_abandon(&self, frame: &[u8]) -> bool {
+        frame.starts_with(b"wait for news")
+    }
+
     fn call(&self, frame: Bytes) -> LocalBoxFuture<'static, Reply> {
         let text = String::from_utf8_lossy(&frame[..frame.len().min(20)]).into_owned();
         self.begun.borrow_mut().push(text.clone());
@@ -96,6 +100,7 @@ fn context(limits: ConnectionLimits) -> ConnectionContext {
     ConnectionContext {
         limits: Arc::new(limits),
         credits: Credits::new(1000),
+        unread: UnreadAnswers::new(10_000),
         shutdown: Shutdown::new(),
         complaints: Arc::new(LogGate::new(1)),
     }
@@ -522,4 +527,72 @@ fn a_connection_at_rest_takes_less_than_a_kibibyte() {
     let serving = serve(Transport::Pipe(server), Script::default(), context);
     let size = size_of_val(&serving);
     assert!(size <= 1024, "{size} bytes");
+}
+
+#[test]
+fn a_stopping_broker_forgets_who_only_waits_for_news() {
+    run(async {
+        let mut connection = start();
+        connection.send(&["wait for news"]).await;
+        connection.context.shutdown.begin();
+        settle().await;
+        assert_eq!(connection.client.read(&mut [0; 1]).await.expect("end"), 0);
+        assert_eq!(connection.ended().await, "Shutdown");
+    });
+}
+
+#[test]
+fn a_stopping_broker_does_not_wait_for_who_does_not_read() {
+    run(async {
+        let mut connection = start_with(ConnectionLimits::default(), 100);
+        // More answers than the pipe takes.
+        for _ in 0..10 {
+            connection.send(&["x-a-text-of-20-bytes"]).await;
+        }
+        let begun = tokio::time::Instant::now();
+        connection.context.shutdown.begin();
+        assert_eq!(connection.ended().await, "WriteStalled");
+        // Virtual time: the deadline, not the machine.
+        assert_eq!(begun.elapsed().as_secs(), 0);
+    });
+}
+
+#[test]
+fn a_large_frame_that_holds_credits_must_come_at_a_decent_pace() {
+    run(async {
+        let mut connection = start();
+        connection.client.write_u32(8 << 20).await.expect("open");
+        // Above 16 KiB in thirty seconds, and far below an eighth of the frame.
+        for _ in 0..29 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let sent = connection.client.write_all(&[b'x'; 10_000]).await;
+            sent.expect("still open");
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(connection.ended().await, "FrameStalled");
+    });
+}
+
+#[test]
+fn who_does_not_take_large_answers_is_dropped_soon_when_all_hold_too_much() {
+    for (others, patience) in [(0, 120), (10_000, 2)] {
+        run(async move {
+            let limits = ConnectionLimits {
+                pending_write_bytes_max: 100,
+                ..ConnectionLimits::default()
+            };
+            let mut connection = start_with(limits, 100);
+            let mut held = connection.context.unread.nothing();
+            held.set(others);
+            for _ in 0..10 {
+                connection.send(&["x-a-text-of-20-bytes"]).await;
+            }
+            assert!(connection.context.unread.bytes() > others);
+            let begun = tokio::time::Instant::now();
+            let unread = connection.context.unread.clone();
+            assert_eq!(connection.ended().await, "WriteStalled");
+            assert_eq!(begun.elapsed().as_secs(), patience);
+            assert_eq!(unread.bytes(), others);
+        });
+    }
 }

@@ -4,8 +4,9 @@ import contextlib
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import InvalidRequestError
 
-from checks import BOOTSTRAP, Skip, check, equal, finish, true
+from checks import BOOTSTRAP, SERVER, Skip, check, equal, finish, true
 
 
 @contextlib.asynccontextmanager
@@ -75,6 +76,18 @@ async def main():
             equal(await consumer.beginning_offsets([where]), {where: 0})
             equal(await consumer.end_offsets([where]), {where: 500})
             equal((await consumer.offsets_for_times({where: 0}))[where].offset, 0)
+
+    with check("consumer: subscribing is refused at once"):
+        if SERVER != "milena":
+            raise Skip("Kafka has groups")
+        consumer = AIOKafkaConsumer("aio-None", bootstrap_servers=BOOTSTRAP, group_id="g")
+        try:
+            await asyncio.wait_for(consumer.start(), 10)
+            raise AssertionError("no error was told")
+        except InvalidRequestError:
+            pass
+        finally:
+            await asyncio.wait_for(consumer.stop(), 10)
 
 
 asyncio.run(main())

@@ -68,8 +68,8 @@ class Writer(threading.Thread):
 
 def read_all(topic, partition, bootstrap=BOOTSTRAP):
     """(offset, value) of every record, from the first to the end."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.partition.eof": True,
-                         "auto.offset.reset": "error", "check.crcs": True, "fetch.wait.max.ms": 20})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
+                         "enable.partition.eof": True, "auto.offset.reset": "error", "check.crcs": True, "fetch.wait.max.ms": 20})
     consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
     records = []
     deadline = time.monotonic() + 60

@@ -3,9 +3,9 @@ import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
-from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import InvalidRequestError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
-from checks import BOOTSTRAP, Skip, check, equal, finish, true
+from checks import BOOTSTRAP, SERVER, Skip, check, equal, finish, true
 
 admin = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
 
@@ -78,6 +78,18 @@ with check("consumer: beginning, end and offsets for times"):
     equal(consumer.offsets_for_times({where: 0})[where].offset, 0)
     equal(consumer.offsets_for_times({where: int(time.time() * 1000) + 10**7})[where], None)
     consumer.close()
+
+with check("consumer: subscribing is refused at once"):
+    if SERVER != "milena":
+        raise Skip("Kafka has groups")
+    consumer = KafkaConsumer("kp-None", bootstrap_servers=BOOTSTRAP, group_id="g")
+    began = time.monotonic()
+    try:
+        consumer.poll(timeout_ms=10000)
+        raise AssertionError("no error was told")
+    except InvalidRequestError:
+        true(time.monotonic() - began < 8, "it was retried")
+    consumer.close(autocommit=False)
 
 with check("admin: delete topics"):
     admin.delete_topics(["kp-a"])

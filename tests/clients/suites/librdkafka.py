@@ -351,7 +351,8 @@ with check("consumer: every kind of start"):
     equal(values(consume(TOPIC, 100)), [], "the end by number")
 
 with check("consumer: from the end, new records arrive"):
-    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.partition.eof": True})
+    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False,
+                         "enable.partition.eof": True})
     consumer.assign([TopicPartition(TOPIC, 0, OFFSET_END)])
     while (message := consumer.poll(10)).error() is None or message.error().code() != KafkaError._PARTITION_EOF:
         if message.error():
@@ -362,7 +363,7 @@ with check("consumer: from the end, new records arrive"):
     consumer.close()
 
 with check("consumer: watermarks, offsets_for_times, position, seek"):
-    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused"})
+    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False})
     where = TopicPartition(TOPIC, 0)
     equal(consumer.get_watermark_offsets(where, timeout=10), (0, 101))
     def at(timestamp):
@@ -398,8 +399,8 @@ with check("consumer: check.crcs"):
     equal(len(consume(TOPIC, OFFSET_BEGINNING, **{"check.crcs": True})), 101)
 
 with check("consumer: several partitions in one assignment"):
-    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.partition.eof": True,
-                         "queued.min.messages": 10})
+    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False,
+                         "enable.partition.eof": True, "queued.min.messages": 10})
     consumer.assign([TopicPartition("rd-parallel", p, OFFSET_BEGINNING) for p in range(4)])
     counts, ends = {}, 0
     deadline = time.monotonic() + 20
@@ -419,6 +420,17 @@ with check("consumer: several partitions in one assignment"):
     equal(counts, {p: 1000 for p in range(4)})
 
 # --- what one broker without transactions refuses
+
+with check("subscribing is refused at once, with a reason"):
+    if SERVER != "milena":
+        raise Skip("Kafka has groups")
+    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "g", "enable.auto.commit": False})
+    consumer.subscribe([TOPIC])
+    message = consumer.poll(10)
+    true(message is not None and message.error(), "no error was told")
+    equal(message.error().code(), KafkaError.INVALID_REQUEST)
+    true("no group coordinator yet" in message.error().str(), message.error().str())
+    consumer.close()
 
 with check("transactions are refused for good, without hanging"):
     if SERVER != "milena":
