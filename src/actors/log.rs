@@ -506,10 +506,12 @@ impl Handler<StartEpoch> for LogActor {
     type Result = ();
 
     fn handle(&mut self, StartEpoch(epoch): StartEpoch, _: &mut Context<Self>) {
-        self.with_log(move |log| {
-            if let Err(error) = log.assign_epoch(epoch) {
-                log::error!("cannot write the leader epoch {epoch}: {error}");
-            }
+        let (dir, now) = (Arc::clone(&self.dir), self.clock.now());
+        self.with_log(move |log| match log.assign_epoch(epoch) {
+            // The next append writes it, or is refused.
+            Err(error) if error.is_passing() => dir.note_full(now, &error),
+            Err(error) => log::error!("cannot write the leader epoch {epoch}: {error}"),
+            Ok(()) => {}
         });
     }
 }

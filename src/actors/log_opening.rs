@@ -48,7 +48,7 @@ impl LogSite {
             match log.assign_epoch(epoch) {
                 // The next append writes it, or is refused.
                 Err(error) if error.is_passing() => {
-                    log::warn!("{}: epoch {epoch} is not written yet: {error}", self.name);
+                    log::debug!("{}: epoch {epoch} is not written yet: {error}", self.name);
                 }
                 assigned => assigned?,
             }

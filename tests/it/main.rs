@@ -2,6 +2,7 @@
 
 mod binary;
 mod codec_differential;
+mod embedded;
 mod hostile;
 mod house;
 mod server;
