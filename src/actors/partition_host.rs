@@ -216,7 +216,7 @@ impl PartitionHost {
         ctx: &mut Context<Self>,
     ) {
         self.changing = true;
-        self.warn_of_compaction(&delta, &image);
+        self.warn_of_compaction(delta, image);
         let retired = self.retire(&self.gone(delta));
         let new = self.tell(self.changed(delta, image), image);
         let (opening, image) = (self.opening.clone(), Arc::clone(image));
