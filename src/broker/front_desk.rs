@@ -31,8 +31,12 @@ impl AskController for Controller {
         request: Request,
         patience: Duration,
     ) -> LocalBoxFuture<'_, Result<Reply, ControllerUnavailable>> {
-        let asked = self.0.send(Ask(request));
         Box::pin(async move {
+            if patience.is_zero() {
+                // Kafka's controller drops what is overdue when it would begin it.
+                return Err(ControllerUnavailable::TimedOut);
+            }
+            let asked = self.0.send(Ask(request));
             match tokio::time::timeout(patience, asked).await {
                 Err(_) => Err(ControllerUnavailable::TimedOut),
                 Ok(Ok(Ok(reply))) => Ok(reply),
