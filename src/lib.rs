@@ -5,6 +5,7 @@ pub mod api;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod coordination;
 pub mod metadata;
 pub mod model;
 pub mod net;

@@ -8,6 +8,7 @@
 //! allocation before it was checked against the bytes that are really there.
 
 pub mod api_key;
+pub mod consumer_offsets;
 mod error;
 pub mod fetch;
 mod frame;

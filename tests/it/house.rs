@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // floor 2: deciding and keeping; these do not see each other
     ("replication", &["model"]),
     ("metadata", &["model"]),
+    ("coordination", &["model", "protocol"]),
     ("storage", &["model", "record", "protocol"]),
     // floor 3: hallway and people
     ("telemetry", &["model"]),
@@ -26,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "protocol",
             "replication",
             "metadata",
+            "coordination",
             "storage",
             "net",
             "telemetry",
@@ -40,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "protocol",
             "replication",
             "metadata",
+            "coordination",
             "storage",
             "net",
             "telemetry",
@@ -67,6 +70,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "protocol",
             "replication",
             "metadata",
+            "coordination",
             "storage",
             "net",
             "telemetry",
@@ -84,6 +88,7 @@ const PURE: &[&str] = &[
     "protocol",
     "replication",
     "metadata",
+    "coordination",
     "storage",
 ];
 const IMPURE: &[&str] = &[

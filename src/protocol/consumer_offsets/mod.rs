@@ -1,0 +1,234 @@
+//! The records of `__consumer_offsets`, in Kafka's own schemas: what a group coordinator writes and
+//! loads.
+//!
+//! Keys are a schema id and non-flexible fields, values a version and fields (Kafka's
+//! `group-coordinator/…/message/*.json`). `coordination` plans and replays [`Record`]s; the shard's
+//! actor encodes them into batches and back. Invariant: whatever Kafka 4.3 wrote can be read here,
+//! and what is written here Kafka's `OffsetsMessageFormatter` and `GroupMetadataMessageFormatter` read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
+
+/// One record. `value: None` is a tombstone: it takes the entry of that key away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A committed offset (keys 0 and 1).
+    Offset {
+        /// The group.
+        group: Arc<str>,
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// What was committed.
+        value: Option<OffsetValue>,
+    },
+    /// A classic group as of its last completed rebalance (key 2).
+    ClassicGroup {
+        /// The group.
+        group: Arc<str>,
+        /// Its state.
+        value: Option<ClassicGroupValue>,
+    },
+    /// The epoch of a consumer group (key 3).
+    ConsumerGroup {
+        /// The group.
+        group: Arc<str>,
+        /// Its epoch.
+        value: Option<ConsumerGroupValue>,
+    },
+    /// What a member of a consumer group asked for (key 5).
+    Member {
+        /// The group.
+        group: Arc<str>,
+        /// The member's id.
+        member: Arc<str>,
+        /// What it asked for.
+        value: Option<MemberValue>,
+    },
+    /// The epoch of the target assignment (key 6).
+    TargetEpoch {
+        /// The group.
+        group: Arc<str>,
+        /// The epoch, and when the assignment was computed.
+        value: Option<TargetEpochValue>,
+    },
+    /// The partitions a member is to have (key 7).
+    TargetMember {
+        /// The group.
+        group: Arc<str>,
+        /// The member's id.
+        member: Arc<str>,
+        /// Its partitions.
+        value: Option<Assignment>,
+    },
+    /// The partitions a member has (key 8).
+    CurrentMember {
+        /// The group.
+        group: Arc<str>,
+        /// The member's id.
+        member: Arc<str>,
+        /// Where it stands.
+        value: Option<CurrentMemberValue>,
+    },
+    /// The topics a regular expression was resolved to (key 16).
+    RegularExpression {
+        /// The group.
+        group: Arc<str>,
+        /// The expression.
+        expression: Arc<str>,
+        /// Its topics.
+        value: Option<RegularExpressionValue>,
+    },
+}
+
+/// Partitions by topic; the numbers of each topic in ascending order.
+pub type Assignment = BTreeMap<TopicId, Vec<i32>>;
+
+/// See [`Record::Offset`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetValue {
+    /// The next record to be read.
+    pub offset: Offset,
+    /// The leader epoch of the last record read, [`LeaderEpoch::NONE`] if unknown.
+    pub leader_epoch: LeaderEpoch,
+    /// What the committer noted.
+    pub metadata: Arc<str>,
+    /// When it was committed.
+    pub committed: Timestamp,
+    /// When it expires, of commits with a retention time of their own (requests before version 5).
+    pub expires: Option<Timestamp>,
+    /// The topic's id, [`TopicId::ZERO`] if unknown (value version 4).
+    pub topic_id: TopicId,
+}
+
+/// See [`Record::ClassicGroup`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassicGroupValue {
+    /// `consumer`, `connect` and so on; empty for a group that never had members.
+    pub protocol_type: Arc<str>,
+    /// The generation.
+    pub generation: i32,
+    /// The protocol (assignor) that was chosen.
+    pub protocol: Option<Arc<str>>,
+    /// The leader's member id.
+    pub leader: Option<Arc<str>>,
+    /// When the group came into its state.
+    pub state_since: Timestamp,
+    /// The members.
+    pub members: Vec<ClassicMemberValue>,
+}
+
+/// A member in a [`ClassicGroupValue`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassicMemberValue {
+    /// Its id.
+    pub member_id: Arc<str>,
+    /// `group.instance.id`, if it is static.
+    pub instance_id: Option<Arc<str>>,
+    /// Its `client.id`.
+    pub client_id: Arc<str>,
+    /// Its address, with a slash in front, as Kafka shows it.
+    pub client_host: Arc<str>,
+    /// Milliseconds.
+    pub rebalance_timeout_ms: i32,
+    /// Milliseconds.
+    pub session_timeout_ms: i32,
+    /// The metadata it sent for the chosen protocol.
+    pub subscription: Bytes,
+    /// What the leader assigned to it.
+    pub assignment: Bytes,
+}
+
+/// See [`Record::ConsumerGroup`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerGroupValue {
+    /// The group epoch.
+    pub epoch: i32,
+    /// A hash of the subscribed topics as they were then; 0 when unknown (KIP-1101).
+    pub metadata_hash: i64,
+}
+
+/// See [`Record::Member`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberValue {
+    /// `group.instance.id`, if it is static.
+    pub instance_id: Option<Arc<str>>,
+    /// `client.rack`.
+    pub rack_id: Option<Arc<str>>,
+    /// `client.id`.
+    pub client_id: Arc<str>,
+    /// Its address, with a slash in front.
+    pub client_host: Arc<str>,
+    /// The topics it subscribed to by name, sorted.
+    pub subscribed_topics: Vec<Arc<str>>,
+    /// The expression it subscribed by.
+    pub subscribed_regex: Option<Arc<str>>,
+    /// `max.poll.interval.ms`, milliseconds; -1 if unknown.
+    pub rebalance_timeout_ms: i32,
+    /// The assignor it wants.
+    pub server_assignor: Option<Arc<str>>,
+    /// What a member that speaks the classic protocol brought along (KIP-848, migration).
+    pub classic: Option<ClassicMemberMetadata>,
+}
+
+/// See [`MemberValue::classic`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassicMemberMetadata {
+    /// Milliseconds.
+    pub session_timeout_ms: i32,
+    /// The protocols it supports, with their metadata, in its order.
+    pub supported_protocols: Vec<(Arc<str>, Bytes)>,
+}
+
+/// See [`Record::TargetEpoch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetEpochValue {
+    /// The group epoch it was computed for.
+    pub epoch: i32,
+    /// When it was computed; `Timestamp(0)` when unknown (4.3).
+    pub computed: Timestamp,
+}
+
+/// See [`Record::CurrentMember`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CurrentMemberValue {
+    /// The epoch the member is at.
+    pub member_epoch: i32,
+    /// The one before, still accepted from a member that missed an answer.
+    pub previous_member_epoch: i32,
+    /// Where its reconciliation stands.
+    pub state: MemberState,
+    /// What it has.
+    pub assigned: Assignment,
+    /// What it must give up.
+    pub pending_revocation: Assignment,
+}
+
+/// Kafka's `MemberState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberState {
+    /// Has its target.
+    Stable,
+    /// Must give partitions up.
+    UnrevokedPartitions,
+    /// Waits for partitions that others have not given up.
+    UnreleasedPartitions,
+    /// A number this version does not know.
+    Unknown(i8),
+}
+
+/// See [`Record::RegularExpression`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegularExpressionValue {
+    /// The topics it matched, sorted.
+    pub topics: Vec<Arc<str>>,
+    /// The version of the metadata it was resolved with.
+    pub version: i64,
+    /// When.
+    pub resolved: Timestamp,
+}
