@@ -7,6 +7,7 @@
 use super::attributes::Codec;
 use super::batch_header::{BatchHeader, HEADER_SIZE};
 use super::compression::{CodecScratch, Decompressor};
+use super::fast_head::take_usual_head;
 use super::record_view::{RecordFault, RecordView};
 use super::varint::take_varint;
 use super::window::{RecordHead, WINDOW_BYTES, Window};
@@ -148,7 +149,10 @@ pub(super) trait Heads {
 impl Heads for &[u8] {
     #[inline(always)]
     fn next(&mut self) -> Result<RecordHead, RecordFault> {
-        RecordHead::parse(take_body(self)?)
+        match take_usual_head(self) {
+            Some(head) => Ok(head),
+            None => take_head(self),
+        }
     }
 
     fn finish(&mut self) -> Result<(), RecordFault> {
@@ -164,6 +168,12 @@ impl Heads for Window<'_> {
     fn finish(&mut self) -> Result<(), RecordFault> {
         Window::finish(self)
     }
+}
+
+/// Takes a record from the front of `rest`, field by field.
+#[inline(never)]
+pub(super) fn take_head(rest: &mut &[u8]) -> Result<RecordHead, RecordFault> {
+    RecordHead::parse(take_body(rest)?)
 }
 
 /// Takes the body of a record from the front of `rest`.
