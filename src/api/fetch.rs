@@ -133,7 +133,7 @@ async fn read_when_enough(
     bytes_min: usize,
     deadline: Moment,
 ) -> Vec<Found> {
-    let clock = reading.gateway.data.clock;
+    let (clock, alarm) = (reading.gateway.data.clock, &reading.gateway.data.alarm);
     loop {
         let waiter = FetchWaiter::new(bytes_min.max(1));
         // The partition answers and takes the bell in one turn, so nothing falls between the two.
@@ -143,11 +143,10 @@ async fn read_when_enough(
         }
         let missing = bytes_min.saturating_sub(bytes(&found)).max(1);
         waiter.expect(missing, bytes_min.max(1));
-        if tokio::time::timeout(clock.until(deadline), waiter.woken())
-            .await
-            .is_err()
-        {
-            return reading.read(context, None).await;
+        tokio::select! {
+            biased;
+            () = waiter.woken() => {}
+            () = alarm.at(deadline) => return reading.read(context, None).await,
         }
     }
 }
