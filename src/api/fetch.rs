@@ -115,10 +115,11 @@ async fn fetch(
         .unwrap_or(0)
         .min(reading.bytes_max);
     let deadline = gateway.data.clock.now() + wait(request.max_wait_ms);
-    let mut found = reading.read(&context, None).await;
-    if !is_enough(&found, bytes_min) && gateway.data.clock.now() < deadline {
-        found = read_when_enough(&reading, &context, bytes_min, deadline).await;
-    }
+    let found = if gateway.data.clock.now() < deadline {
+        read_when_enough(&reading, &context, bytes_min, deadline).await
+    } else {
+        reading.read(&context, None).await
+    };
     fetch_answer::answer(&reading, &context, found, identity).await
 }
 
@@ -126,7 +127,8 @@ fn wait(max_wait_ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0)).min(WAIT_MAX)
 }
 
-/// Leaves a waiter with every partition, and asks again when it is woken or the time is over.
+/// Asks every partition and leaves a waiter with it; asks again when that is woken or the time is
+/// over. A waiter that is not needed costs less than another round of questions.
 async fn read_when_enough(
     reading: &Reading<'_>,
     context: &FetchContext,
