@@ -3,6 +3,7 @@
 //! The order of asking is group, transaction, fetcher → partition → log, and controller → quorum →
 //! its own log; nobody asks upstairs. Architecture invariant: a shell decides nothing.
 
+pub mod alarm;
 pub mod clock;
 pub mod connection;
 pub mod controller;

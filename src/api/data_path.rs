@@ -14,6 +14,7 @@ use bytes::BytesMut;
 
 use super::fetch_session::FetchSessions;
 use super::init_producer_id::ProducerIds;
+use crate::actors::alarm::Alarm;
 use crate::actors::clock::Clock;
 use crate::actors::partition_host::PartitionRouter;
 use crate::actors::settings::SettingsSource;
@@ -42,6 +43,8 @@ pub struct DataPath {
     pub router: PartitionRouter,
     /// The time.
     pub clock: Clock,
+    /// Where fetches wait for their time to be over.
+    pub alarm: Alarm,
     /// Bounds.
     pub limits: DataLimits,
     settings: SettingsSource,
@@ -77,6 +80,7 @@ impl DataPath {
             random,
             coordinator_lines: RateLimit::new(1, 60_000),
             router,
+            alarm: Alarm::new(clock),
             clock,
             limits,
             settings,

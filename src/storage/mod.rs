@@ -25,7 +25,7 @@ pub use checkpoints::Checkpoints;
 pub use error::StorageError;
 pub use log::{
     AppendError, Appended, DeletedFiles, DeletionReason, FlushJob, Flushed, Log, LogConfig,
-    LogReader, ReadError, TimestampedOffset,
+    LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{RecoveryInput, RecoveryReport};

@@ -19,7 +19,7 @@ use crate::model::Timestamp;
 use crate::storage::StorageError;
 
 /// Between two bytes looked at to tell whether a range is in memory.
-const CACHE_PROBE_STEP: usize = 64 << 10;
+const CACHE_PROBE_STEP: usize = 128 << 10;
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -195,7 +195,7 @@ impl DiskFile for SystemFile {
         Ok(filled)
     }
 
-    /// Looks at one byte in every 64 KiB: reads ahead bring in runs of at least that.
+    /// Looks at one byte in every 128 KiB: reads ahead bring in runs of that.
     fn is_cached(&self, position: u64, length: usize) -> bool {
         let end = position.saturating_add(length as u64);
         let last = end.saturating_sub(1);

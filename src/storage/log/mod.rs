@@ -10,6 +10,7 @@
 
 mod active;
 mod append;
+mod append_run;
 mod config;
 mod flush;
 pub(crate) mod producers;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use append::{AppendError, Appended};
+pub use append_run::{RUN_BATCHES_MAX, RUN_BYTES_MAX};
 pub use config::LogConfig;
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};

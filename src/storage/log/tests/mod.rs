@@ -5,6 +5,7 @@ mod properties;
 mod reading;
 mod recovering;
 mod retaining;
+mod running;
 mod writing;
 
 use std::path::{Path, PathBuf};
