@@ -33,7 +33,7 @@ pub(super) struct LogSite {
 
 impl LogSite {
     /// Opens the log; the second value is its high watermark as last known.
-    pub(super) fn open(self) -> Result<(Log, Offset), StorageError> {
+    pub(super) fn open(&self) -> Result<(Log, Offset), StorageError> {
         let path = self.dir.path().join(current_directory_name(&self.name));
         let is_known = self.is_known(&path)?;
         if !is_known {
