@@ -19,7 +19,7 @@ use super::log_upkeep::Tidy;
 use super::partition::PartitionGauges;
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::disk::Disk;
-use crate::storage::{Checkpoints, LogReader, StorageError};
+use crate::storage::{Checkpoints, LogReader, OpenFiles, StorageError};
 
 /// Bounds that `broker.rs` hands in.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,8 @@ pub struct LogDirParts {
     pub at_start: Checkpoints,
     /// Whether the last broker here stopped after flushing everything.
     pub stopped_cleanly: bool,
+    /// Bounds the open files of all logs, those of other directories included.
+    pub open_files: Arc<OpenFiles>,
 }
 
 /// See the module.
@@ -126,6 +128,11 @@ impl LogDir {
     /// Where to run what can block.
     pub fn threads(&self) -> &DiskThreads {
         &self.parts.threads
+    }
+
+    /// Bounds the open files of all logs.
+    pub fn open_files(&self) -> &Arc<OpenFiles> {
+        &self.parts.open_files
     }
 
     /// What the checkpoints said at the start.
@@ -321,6 +328,8 @@ pub struct LogDirIntervals {
     pub checkpoint: Duration,
     /// `log.retention.check.interval.ms`.
     pub tidy: Duration,
+    /// How long logs keep files open that nobody uses. One directory sees to it for all.
+    pub close_unused: Option<Duration>,
 }
 
 /// Keeps a directory's rounds.
@@ -401,6 +410,13 @@ impl Actor for LogDirActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
         ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
+        if let Some(after) = self.intervals.close_unused {
+            ctx.run_interval(after, |actor, _| {
+                let open_files = Arc::clone(actor.dir.open_files());
+                let threads = actor.dir.threads();
+                threads.run_unwatched(move || open_files.close_unused());
+            });
+        }
     }
 }
 

@@ -43,6 +43,7 @@ impl LogSite {
         let disk = Arc::clone(self.dir.disk());
         let config = Arc::clone(&self.config);
         let (mut log, report) = Log::open(disk, path, config, &input, self.now)?;
+        log.bound_open_files(Arc::clone(self.dir.open_files()));
         tell(&self.name, &report);
         if let Some(epoch) = self.leads_in {
             match log.assign_epoch(epoch) {

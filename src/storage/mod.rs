@@ -29,3 +29,4 @@ pub use log::{
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{RecoveryInput, RecoveryReport};
+pub use segment::open_files::OpenFiles;

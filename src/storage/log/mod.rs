@@ -35,10 +35,11 @@ pub use timestamps::TimestampedOffset;
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 
 use super::StorageError;
-use super::disk::{Disk, DiskFile};
+use super::disk::Disk;
 use super::producer_state::ProducerStates;
 use super::recovery::{self, RecoveryInput, RecoveryReport, Site};
 use super::segment::SegmentInfo;
+use super::segment::open_files::OpenFiles;
 use active::Active;
 use view::{Shared, Tail, View};
 
@@ -86,8 +87,8 @@ pub struct Log {
     dirty_from: Offset,
     /// Whether names were made in the directory since it was last flushed.
     names_changed: bool,
-    /// Small files that were written without waiting for the device.
-    unflushed_files: Vec<Arc<dyn DiskFile>>,
+    /// The names of small files that were written without waiting for the device.
+    unflushed_files: Vec<Box<str>>,
 }
 
 impl Log {
@@ -197,6 +198,11 @@ impl Log {
         self.shared.view().segments.len()
     }
 
+    /// From now on the files this log opens count among those of all logs; said before it is used.
+    pub fn bound_open_files(&self, limit: Arc<OpenFiles>) {
+        self.shared.handles.set_limit(limit);
+    }
+
     /// How many files are open.
     pub fn open_files(&self) -> usize {
         self.shared.handles.count()
@@ -263,7 +269,7 @@ impl Log {
         Ok(())
     }
 
-    /// Replaces a small file by renaming; kept for the next flush to wait for.
+    /// Replaces a small file by renaming; the next flush waits for it.
     fn replace_file(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".tmp");
@@ -272,9 +278,19 @@ impl Log {
         let file = disk.open(&beside, super::disk::OpenMode::Truncate)?;
         file.write_at(&[std::io::IoSlice::new(bytes)], 0)?;
         disk.rename(&beside, path)?;
-        self.unflushed_files.push(file);
+        self.note_unflushed(path);
         self.names_changed = true;
         Ok(())
+    }
+
+    /// The next flush waits for this file, too.
+    fn note_unflushed(&mut self, path: &Path) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name
+            && !self.unflushed_files.iter().any(|known| **known == *name)
+        {
+            self.unflushed_files.push(name.into());
+        }
     }
 
     /// Whatever is not a lack of space leaves nobody knowing what is on the device.

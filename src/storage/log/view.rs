@@ -26,7 +26,7 @@ const RECENT_BATCHES: usize = 64;
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
-    pub(super) handles: Handles,
+    pub(super) handles: Arc<Handles>,
     view: Mutex<View>,
 }
 
@@ -35,7 +35,7 @@ impl Shared {
         Shared {
             disk,
             directory,
-            handles: Handles::default(),
+            handles: Arc::default(),
             view: Mutex::new(view),
         }
     }
