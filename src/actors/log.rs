@@ -155,8 +155,13 @@ impl LogActor {
         }
     }
 
+    /// Whether the log is here and can be closed without reading or writing anything.
+    pub(super) fn closes_at_once(&self) -> bool {
+        matches!(&self.seat, Seat::Here(log) if log.closes_at_once())
+    }
+
     /// Does something with the log: now when it is here and nothing waits, else in its turn.
-    fn with_log(&mut self, action: impl FnOnce(&mut Log) + Send + 'static) {
+    pub(super) fn with_log(&mut self, action: impl FnOnce(&mut Log) + Send + 'static) {
         match &mut self.seat {
             Seat::Here(log) => action(log),
             Seat::Away => self.waiting.push_back(Waiting::Other(Box::new(action))),

@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::log::{LogActor, Reconfigure, ReportTo, StartEpoch};
 use super::log_dir::{LogDir, ResidentLog};
 use super::log_opening::LogSite;
-use super::log_upkeep::Delete;
+use super::log_upkeep::{Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
@@ -182,6 +182,29 @@ impl Residence {
             assignment: assignment(partition),
             config: rules.partition,
         });
+    }
+
+    /// The directory it lives in.
+    pub(super) fn dir(&self) -> &Arc<LogDir> {
+        &self.dir
+    }
+
+    /// Closes its log for a clean stop, and has the directory remember it. Begins at once; comes
+    /// back with its name, or nothing when its log failed before: then it has marked its directory.
+    pub(super) fn close(
+        self,
+        flush: bool,
+    ) -> impl Future<Output = Result<Option<TopicPartition>, StorageError>> {
+        let closing = self.log.send(Close { flush });
+        async move {
+            let Ok(closed) = closing.await else {
+                return Ok(None);
+            };
+            if let Some(closed) = closed? {
+                self.dir.remember_closed(self.name.clone(), closed);
+            }
+            Ok(Some(self.name))
+        }
     }
 
     /// Ends the partition and renames its directory; the files go later. Begins at once; comes back

@@ -104,16 +104,21 @@ impl Disks {
                 );
                 continue;
             }
-            let marked = written.and_then(|()| {
-                log_dir::write_clean_shutdown(self.disk.as_ref(), dir.path(), broker_epoch)
+            let marked = written.and_then(|closed| {
+                let disk = self.disk.as_ref();
+                log_dir::write_clean_shutdown(disk, dir.path(), broker_epoch, Some(closed))
             });
             left = left.and(marked);
         }
         left
     }
 
-    /// Tells of partitions on disk that belong to no topic of the cluster. They are left alone.
+    /// After all partitions were opened: tells of those on disk that belong to no topic of the
+    /// cluster. They are left alone.
     pub(super) fn tell_unknown(&self, image: &Image) {
+        for dir in self.log_dirs.all() {
+            dir.forget_closed();
+        }
         let unknown = self.log_dirs.unknown(image);
         for path in unknown.iter().take(UNKNOWN_TOLD_MAX) {
             log::warn!("{path} belongs to no topic of this cluster; it is left alone");
@@ -156,6 +161,8 @@ fn start_directory(
         at_start: taken.checkpoints,
         stopped_cleanly: taken.clean_shutdown.is_some(),
         open_files,
+        closed_logs: taken.closed_logs,
+        lock: Arc::downgrade(&taken.lock),
     })))
 }
 

@@ -83,6 +83,11 @@ impl Active {
         }
     }
 
+    /// The max timestamp of the first batch.
+    pub(super) fn first_timestamp(&self) -> Option<Timestamp> {
+        self.first_timestamp
+    }
+
     /// Whether a batch belongs into a new segment (Kafka's `LogSegment.shouldRoll`).
     pub(super) fn should_roll(
         &self,

@@ -10,6 +10,7 @@
 
 mod active;
 mod append;
+mod closed;
 mod config;
 mod flush;
 pub(crate) mod producers;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use append::{AppendError, Appended};
+pub use closed::ClosedLog;
 pub use config::LogConfig;
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};
@@ -37,7 +39,7 @@ use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 use super::StorageError;
 use super::disk::Disk;
 use super::producer_state::ProducerStates;
-use super::recovery::{self, RecoveryInput, RecoveryReport, Site};
+use super::recovery::{self, Recovered, RecoveryInput, RecoveryReport, Site};
 use super::segment::SegmentInfo;
 use super::segment::open_files::OpenFiles;
 use active::Active;
@@ -89,6 +91,9 @@ pub struct Log {
     names_changed: bool,
     /// The names of small files that were written without waiting for the device.
     unflushed_files: Vec<Box<str>>,
+    /// What its directory's time of change was when the log was opened as it had been closed; the
+    /// outer one is none when it was opened in another way.
+    untouched_since: Option<Option<Timestamp>>,
 }
 
 impl Log {
@@ -109,6 +114,19 @@ impl Log {
             config: &config,
         };
         let recovered = recovery::recover(&site, input, now)?;
+        let report = recovered.report.clone();
+        let log = Log::of(recovered, disk, directory, config, input, now);
+        Ok((log, report))
+    }
+
+    fn of(
+        recovered: Recovered,
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        config: Arc<LogConfig>,
+        input: &RecoveryInput,
+        now: Timestamp,
+    ) -> Log {
         let mut random = input.random;
         let active = recovered.active.zip(recovered.segments.last());
         let active =
@@ -124,7 +142,7 @@ impl Log {
             epochs: recovered.epochs,
         };
         let latest = view.epochs.latest();
-        let log = Log {
+        Log {
             shared: Arc::new(Shared::new(disk, directory, view)),
             config,
             producers: recovered.producers,
@@ -145,8 +163,8 @@ impl Log {
             // An earlier life may have made names it never flushed.
             names_changed: !input.clean_shutdown,
             unflushed_files: Vec::new(),
-        };
-        Ok((log, recovered.report))
+            untouched_since: None,
+        }
     }
 
     /// A reader of this log, for any thread.
@@ -338,8 +356,28 @@ impl Log {
     /// # Errors
     /// When the device fails; the next start must then recover.
     pub fn close(&mut self) -> Result<(), StorageError> {
+        self.finish()?;
+        if let Some(job) = self.flush_job() {
+            let flushed = job.run();
+            let flushed = self.note_failure(flushed)?;
+            self.flushed(&flushed);
+        }
+        self.close_idle()
+    }
+
+    /// The part of [`Self::close`] that does not wait for the device: for who has it take all there
+    /// is, of all logs together, and notes the recovery point then.
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub fn close_unflushed(&mut self) -> Result<(), StorageError> {
+        self.finish()?;
+        self.close_idle()
+    }
+
+    fn finish(&mut self) -> Result<(), StorageError> {
         self.refuse_if_poisoned()?;
-        if self.active.is_some() {
+        if self.active.is_some() && !self.is_untouched() {
             // On a full disk: shorter indexes make the next life slower, not wrong, and reigns
             // that have batches are in the checkpoint already.
             let finished = self.finish_active();
@@ -352,11 +390,6 @@ impl Log {
             }
             self.write_snapshot()?;
         }
-        if let Some(job) = self.flush_job() {
-            let flushed = job.run();
-            let flushed = self.note_failure(flushed)?;
-            self.flushed(&flushed);
-        }
-        self.close_idle()
+        Ok(())
     }
 }

@@ -135,6 +135,8 @@ impl Bench {
             at_start: taken.checkpoints,
             stopped_cleanly: taken.clean_shutdown.is_some(),
             open_files: Arc::new(OpenFiles::new(OPEN_FILES_MAX)),
+            closed_logs: taken.closed_logs,
+            lock: Arc::downgrade(&taken.lock),
         }));
         let clock = Clock::simulated(EPOCH);
         let dirs = Arc::new(LogDirs::new(vec![Arc::clone(&dir)], found));
@@ -335,7 +337,9 @@ impl Bench {
     pub(super) async fn stop(self) {
         self.host.send(CloseAll).await.unwrap().unwrap();
         self.dir.write_checkpoints(true).unwrap();
-        write_clean_shutdown(self.disk.as_ref(), Path::new(DIRECTORY), 1).unwrap();
+        let closed = self.dir.write_closed().unwrap();
+        let directory = Path::new(DIRECTORY);
+        write_clean_shutdown(self.disk.as_ref(), directory, 1, Some(closed)).unwrap();
     }
 }
 
