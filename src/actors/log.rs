@@ -511,12 +511,6 @@ impl Handler<StartEpoch> for LogActor {
     type Result = ();
 
     fn handle(&mut self, StartEpoch(epoch): StartEpoch, _: &mut Context<Self>) {
-        let (dir, now) = (Arc::clone(&self.dir), self.clock.now());
-        self.with_log(move |log| match log.assign_epoch(epoch) {
-            // The next append writes it, or is refused.
-            Err(error) if error.is_passing() => dir.note_full(now, &error),
-            Err(error) => log::error!("cannot write the leader epoch {epoch}: {error}"),
-            Ok(()) => {}
-        });
+        self.with_log(move |log| log.assign_epoch(epoch));
     }
 }

@@ -41,13 +41,7 @@ impl LogSite {
         };
         log.bound_open_files(Arc::clone(self.dir.open_files()));
         if let Some(epoch) = self.leads_in {
-            match log.assign_epoch(epoch) {
-                // The next append writes it, or is refused.
-                Err(error) if error.is_passing() => {
-                    log::debug!("{}: epoch {epoch} is not written yet: {error}", self.name);
-                }
-                assigned => assigned?,
-            }
+            log.assign_epoch(epoch);
         }
         let high_watermarks = &self.dir.at_start().high_watermarks;
         let high_watermark = high_watermarks.get(&self.name).filter(|_| is_known);

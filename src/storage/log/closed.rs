@@ -244,7 +244,10 @@ impl Log {
             }
         };
         let view = self.shared.view();
-        let epochs = view.epochs.entries().iter();
+        // A reign that is in memory alone begins anew with the next life.
+        let written =
+            |entry: &&EpochEntry| !self.reign_unwritten || entry.start_offset < view.log_end_offset;
+        let epochs = view.epochs.entries().iter().filter(written);
         Ok(Some(ClosedLog {
             topic_id: self.topic_id.map(|id| id.0),
             modified: modified.map(|time| time.0),

@@ -38,6 +38,7 @@ use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 
 use super::StorageError;
 use super::disk::Disk;
+use super::leader_epochs::LEADER_EPOCH_CHECKPOINT;
 use super::producer_state::ProducerStates;
 use super::recovery::{self, Recovered, RecoveryInput, RecoveryReport, Site};
 use super::segment::SegmentInfo;
@@ -76,6 +77,8 @@ pub struct Log {
     latest_epoch: LeaderEpoch,
     /// Whether the epochs in memory are newer than their checkpoint.
     epochs_changed: bool,
+    /// Whether the latest of them has no batch yet, and is in memory alone.
+    reign_unwritten: bool,
     topic_id: Option<TopicId>,
     random: u64,
     poisoned: bool,
@@ -150,8 +153,8 @@ impl Log {
             log_end_offset: recovered.log_end_offset,
             recovery_point: recovered.recovery_point,
             latest_epoch: latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch),
-            // After an unclean end nobody knows whether the checkpoint is on the device.
-            epochs_changed: recovered.epochs_changed || !input.clean_shutdown,
+            epochs_changed: recovered.epochs_changed,
+            reign_unwritten: false,
             topic_id: input.topic_id,
             random,
             poisoned: false,
@@ -162,7 +165,11 @@ impl Log {
             dirty_from,
             // An earlier life may have made names it never flushed.
             names_changed: !input.clean_shutdown,
-            unflushed_files: Vec::new(),
+            // After an unclean end nobody knows whether the checkpoint is on the device.
+            unflushed_files: match input.clean_shutdown {
+                true => Vec::new(),
+                false => vec![LEADER_EPOCH_CHECKPOINT.into()],
+            },
             untouched_since: None,
         }
     }
@@ -253,18 +260,15 @@ impl Log {
     }
 
     /// Notes that a new reign begins at the log's end: on becoming leader, and after every unclean
-    /// start. The checkpoint follows at once if there is a directory, else with the first append.
-    ///
-    /// # Errors
-    /// When the checkpoint cannot be written.
-    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), StorageError> {
+    /// start. The checkpoint follows with its first batch: a reign without any leaves nothing that
+    /// could diverge, and after a crash with 10,000 logs it would be as many files to replace.
+    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) {
         if epoch <= self.latest_epoch {
-            return Ok(());
+            return;
         }
-        self.note_epoch(epoch, self.log_end_offset);
-        match &self.active {
-            Some(_) => self.write_epochs(),
-            None => Ok(()),
+        if self.shared.view().epochs.assign(epoch, self.log_end_offset) {
+            self.reign_unwritten = true;
+            self.latest_epoch = epoch;
         }
     }
 
@@ -278,12 +282,11 @@ impl Log {
     /// Replaces the checkpoint without waiting for the device; the next flush does that.
     fn write_epochs(&mut self) -> Result<(), StorageError> {
         let text = self.shared.view().epochs.to_text();
-        let path = self
-            .directory()
-            .join(super::leader_epochs::LEADER_EPOCH_CHECKPOINT);
+        let path = self.directory().join(LEADER_EPOCH_CHECKPOINT);
         let result = self.replace_file(&path, text.as_bytes());
         self.note_failure(result)?;
         self.epochs_changed = false;
+        self.reign_unwritten = false;
         Ok(())
     }
 

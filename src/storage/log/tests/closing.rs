@@ -119,9 +119,14 @@ fn a_new_epoch_and_a_moved_start_are_changes() {
     bench.log.advance_log_start_offset(Offset(5));
     bench.close_and_reopen_as_closed();
     assert_eq!(bench.log.log_start_offset(), Offset(5));
-    bench.log.assign_epoch(LeaderEpoch(EPOCH.0 + 1)).unwrap();
-    assert!(!bench.log.closes_at_once());
+    let next = LeaderEpoch(EPOCH.0 + 1);
+    bench.log.assign_epoch(next);
+    assert!(bench.log.closes_at_once(), "nothing was written in it");
     bench.close_and_reopen_as_closed();
+    bench.log.assign_epoch(next);
+    let appended = batch(&["value 20"]);
+    bench.log.append_as_leader(&appended, next, NOW).unwrap();
+    bench.kill_and_reopen();
     let reader = bench.log.reader();
     let (epoch, end) = reader.end_offset_for_epoch(EPOCH).unwrap();
     assert_eq!((epoch, end), (EPOCH, Offset(20)));
