@@ -435,7 +435,9 @@ impl LogDirActor {
         if std::mem::replace(&mut self.tidying, true) {
             return;
         }
-        let logs = self.dir.list();
+        let mut logs = self.dir.list();
+        // One that never had a record has nothing to tidy.
+        logs.retain(|(_, log)| log.reader.log_end_offset() > Offset::ZERO);
         let round = async move {
             for some in logs.chunks(TIDIED_AT_A_TIME) {
                 let asked: Vec<_> = some
