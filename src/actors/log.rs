@@ -161,8 +161,13 @@ impl LogActor {
         }
     }
 
+    /// Whether the log is here and can be closed without reading or writing anything.
+    pub(super) fn closes_at_once(&self) -> bool {
+        matches!(&self.seat, Seat::Here(log) if log.closes_at_once())
+    }
+
     /// Does something with the log: now when it is here and nothing waits, else in its turn.
-    fn with_log(&mut self, action: impl FnOnce(&mut Log) + Send + 'static) {
+    pub(super) fn with_log(&mut self, action: impl FnOnce(&mut Log) + Send + 'static) {
         match &mut self.seat {
             Seat::Here(log) if self.waiting.is_empty() => action(log),
             _ => self.waiting.push_back(Waiting::Other(Box::new(action))),
@@ -559,12 +564,6 @@ impl Handler<StartEpoch> for LogActor {
     type Result = ();
 
     fn handle(&mut self, StartEpoch(epoch): StartEpoch, _: &mut Context<Self>) {
-        let (dir, now) = (Arc::clone(&self.dir), self.clock.now());
-        self.with_log(move |log| match log.assign_epoch(epoch) {
-            // The next append writes it, or is refused.
-            Err(error) if error.is_passing() => dir.note_full(now, &error),
-            Err(error) => log::error!("cannot write the leader epoch {epoch}: {error}"),
-            Ok(()) => {}
-        });
+        self.with_log(move |log| log.assign_epoch(epoch));
     }
 }

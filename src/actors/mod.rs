@@ -18,6 +18,7 @@ pub mod log_upkeep;
 pub mod metadata;
 pub mod observe;
 pub mod partition;
+mod partition_closing;
 pub mod partition_host;
 pub mod partition_messages;
 pub mod partition_opening;

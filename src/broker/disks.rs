@@ -17,10 +17,13 @@ use crate::config::ServerConfig;
 use crate::metadata::Image;
 use crate::model::{ClusterId, TopicPartition, Uuid};
 use crate::storage::disk::{Disk, DiskFile};
-use crate::storage::{StorageError, log_dir};
+use crate::storage::{OpenFiles, StorageError, log_dir};
 
 /// How many bytes a log gathers before a disk thread begins to write them back.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
+
+/// Files nobody used for this long, or up to twice as long, are closed.
+const FILES_CLOSED_AFTER: Duration = Duration::from_secs(30);
 
 /// Unknown partitions that are named in the log; the others are counted.
 const UNKNOWN_TOLD_MAX: usize = 10;
@@ -56,6 +59,7 @@ impl Disks {
         let unclean = taken
             .iter()
             .any(|dir| dir.clean_shutdown.is_none() && !dir.is_new);
+        let open_files = Arc::new(OpenFiles::new(config.limits.open_files_max));
         let (mut dirs, mut locks) = (Vec::new(), Vec::new());
         let mut found: BTreeMap<TopicPartition, usize> = BTreeMap::new();
         for (index, taken) in taken.into_iter().enumerate() {
@@ -68,9 +72,12 @@ impl Disks {
                 }
             }
             locks.push(Arc::clone(&taken.lock));
-            dirs.push(start_directory(config, environment, taken)?);
+            let open_files = Arc::clone(&open_files);
+            dirs.push(start_directory(config, environment, taken, open_files)?);
         }
-        let rounds = dirs.iter().map(|dir| start_rounds(config, dir)).collect();
+        let rounds = dirs.iter().enumerate();
+        let rounds = rounds.map(|(index, dir)| start_rounds(config, dir, index == 0));
+        let rounds = rounds.collect();
         let log_dirs = Arc::new(LogDirs::new(dirs, found));
         Ok(Disks {
             cluster_id,
@@ -97,16 +104,21 @@ impl Disks {
                 );
                 continue;
             }
-            let marked = written.and_then(|()| {
-                log_dir::write_clean_shutdown(self.disk.as_ref(), dir.path(), broker_epoch)
+            let marked = written.and_then(|closed| {
+                let disk = self.disk.as_ref();
+                log_dir::write_clean_shutdown(disk, dir.path(), broker_epoch, Some(closed))
             });
             left = left.and(marked);
         }
         left
     }
 
-    /// Tells of partitions on disk that belong to no topic of the cluster. They are left alone.
+    /// After all partitions were opened: tells of those on disk that belong to no topic of the
+    /// cluster. They are left alone.
     pub(super) fn tell_unknown(&self, image: &Image) {
+        for dir in self.log_dirs.all() {
+            dir.forget_closed();
+        }
         let unknown = self.log_dirs.unknown(image);
         for path in unknown.iter().take(UNKNOWN_TOLD_MAX) {
             log::warn!("{path} belongs to no topic of this cluster; it is left alone");
@@ -121,6 +133,7 @@ fn start_directory(
     config: &ServerConfig,
     environment: &Environment,
     taken: TakenDirectory,
+    open_files: Arc<OpenFiles>,
 ) -> Result<Arc<LogDir>, StartError> {
     let threads = DiskThreads::start("milena-disk", config.engine.disk_threads_per_log_dir)
         .map_err(StartError::Threads)?;
@@ -147,10 +160,13 @@ fn start_directory(
         },
         at_start: taken.checkpoints,
         stopped_cleanly: taken.clean_shutdown.is_some(),
+        open_files,
+        closed_logs: taken.closed_logs,
+        lock: Arc::downgrade(&taken.lock),
     })))
 }
 
-fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>) -> Addr<LogDirActor> {
+fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Addr<LogDirActor> {
     let upkeep = &config.upkeep;
     let checkpoint = upkeep
         .recovery_point_interval_ms
@@ -159,6 +175,7 @@ fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>) -> Addr<LogDirActor> {
     let intervals = LogDirIntervals {
         checkpoint: Duration::from_millis(checkpoint.max(1)),
         tidy: Duration::from_millis(upkeep.retention_check_interval_ms.max(1)),
+        close_unused: is_first.then_some(FILES_CLOSED_AFTER),
     };
     LogDirActor::new(Arc::clone(dir), intervals).start()
 }

@@ -91,6 +91,8 @@ fn leave_files_for_logs(config: &mut ServerConfig) {
     };
     let asked = config.values.get_set("max.connections").is_some();
     let limits = &mut config.limits;
+    let half = usize::try_from(files / 2).unwrap_or(usize::MAX);
+    limits.open_files_max = limits.open_files_max.min(half);
     let most = connections_beside_logs(files, limits.open_files_max);
     if limits.connections_max <= most {
         return;

@@ -1,7 +1,7 @@
 //! The segment that is appended to, as its writer keeps it: sizes, the open file, and when the next
 //! index entry is due.
 
-use std::sync::Arc;
+use std::sync::Weak;
 
 use crate::model::{Offset, Timestamp};
 use crate::record::BatchHeader;
@@ -21,8 +21,8 @@ pub(super) struct Active {
     pub(super) size: u64,
     /// Bytes for which blocks were reserved.
     pub(super) allocated: u64,
-    /// Opened at the first append after a while.
-    pub(super) log: Option<Arc<dyn DiskFile>>,
+    /// Opened at the first append after a while; the log's handles hold it, and may close it.
+    pub(super) log: Option<Weak<dyn DiskFile>>,
     pub(super) bytes_since_index_entry: u64,
     /// Entries of both indexes, written or not.
     pub(super) offset_entries: u32,
@@ -81,6 +81,11 @@ impl Active {
             first_timestamp: facts.first_timestamp,
             ..new
         }
+    }
+
+    /// The max timestamp of the first batch.
+    pub(super) fn first_timestamp(&self) -> Option<Timestamp> {
+        self.first_timestamp
     }
 
     /// Whether a batch belongs into a new segment (Kafka's `LogSegment.shouldRoll`).

@@ -4,7 +4,7 @@
 //! copy, nothing allocated per record.
 
 use std::io::IoSlice;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::record::{BatchHeader, ValidBatch, batches, verify_crc};
@@ -175,7 +175,7 @@ impl Log {
         if new_epoch {
             self.note_epoch(header.partition_leader_epoch, header.base_offset);
         }
-        if self.epochs_changed {
+        if self.epochs_changed || self.reign_unwritten {
             self.write_epochs()?;
         }
         self.write(header, bytes)?;
@@ -224,15 +224,18 @@ impl Log {
                 path: self.shared.directory.clone(),
             });
         };
-        let log = match &active.log {
-            Some(log) => Arc::clone(log),
+        let log = match active.log.as_ref().and_then(Weak::upgrade) {
+            Some(log) => {
+                self.shared.handles.mark_used();
+                log
+            }
             None => {
                 let log = self.shared.handle(active.base_offset, FileKind::Log);
                 let log = match log {
                     Ok(log) => log,
                     Err(error) => return self.note_failure(Err(error)),
                 };
-                active.log = Some(Arc::clone(&log));
+                active.log = Some(Arc::downgrade(&log));
                 log
             }
         };

@@ -28,7 +28,7 @@ const SEQUELS: usize = 8;
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
-    pub(super) handles: Handles,
+    pub(super) handles: Arc<Handles>,
     view: Mutex<View>,
 }
 
@@ -37,7 +37,7 @@ impl Shared {
         Shared {
             disk,
             directory,
-            handles: Handles::default(),
+            handles: Arc::default(),
             view: Mutex::new(view),
         }
     }

@@ -1,5 +1,6 @@
 //! What a log promises, on a disk in memory that can lose its power.
 
+mod closing;
 mod failing;
 mod properties;
 mod reading;
