@@ -50,6 +50,7 @@ fn read_config(arguments: &ServeArguments) -> Result<ServerConfig, String> {
             .map(|(name, bytes)| (name.as_str(), bytes.as_slice())),
         overrides: &overrides,
         host_name: &host::name(),
+        needs_no_listener: false,
     };
     ServerConfig::load(sources).map_err(|error: ConfigError| error.to_string())
 }
@@ -179,7 +180,7 @@ async fn serve(config: ServerConfig, levels: Arc<LogLevels>) -> ExitCode {
 }
 
 /// Waits for the first signal or a failure, then stops the broker; a second signal ends it at once.
-async fn run_until_stopped(mut broker: BrokerHandle, mut stops: Stops) -> ExitCode {
+async fn run_until_stopped(broker: BrokerHandle, mut stops: Stops) -> ExitCode {
     let name = tokio::select! {
         fatal = broker.failed() => {
             // What is not flushed is recovered: nothing must be marked as cleanly stopped.

@@ -37,6 +37,9 @@ pub struct Sources<'a> {
     pub overrides: &'a [(String, String)],
     /// The machine's name, advertised for a listener on every address.
     pub host_name: &'a str,
+    /// Whether nothing is listened on unless `listeners` is set: a broker inside another program is
+    /// reached without.
+    pub needs_no_listener: bool,
 }
 
 /// Who this node is.
@@ -186,6 +189,9 @@ impl ServerConfig {
     pub fn load(sources: Sources<'_>) -> Result<ServerConfig, ConfigError> {
         let mut notices = Vec::new();
         let mut values = read(sources, &mut notices)?;
+        if sources.needs_no_listener {
+            listen_nowhere_unless_told(&mut values);
+        }
         rules::settle_node_id(&mut values)?;
         rules::refuse_what_is_not_built(&values)?;
         rules::refuse_contradictions(&values)?;
@@ -194,7 +200,7 @@ impl ServerConfig {
                 id: BrokerId(values.number("node.id")?),
                 rack: values.text("broker.rack").filter(|rack| !rack.is_empty()),
             },
-            listeners: listeners(&values, sources.host_name)?,
+            listeners: listeners(&values, sources.host_name, sources.needs_no_listener)?,
             log_dirs: log_dirs(&values)?,
             sockets: sockets(&values)?,
             limits: limits(&values)?,
@@ -218,6 +224,24 @@ impl ServerConfig {
         ServerConfig::load(Sources {
             overrides: &overrides,
             host_name: "localhost",
+            ..Sources::default()
+        })
+    }
+
+    /// A configuration for a broker inside another program: as [`ServerConfig::of`], but it listens
+    /// nowhere unless a pair says so.
+    ///
+    /// # Errors
+    /// As [`ServerConfig::of`].
+    pub fn embedded(pairs: &[(&str, &str)]) -> Result<ServerConfig, ConfigError> {
+        let overrides: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        ServerConfig::load(Sources {
+            overrides: &overrides,
+            host_name: "localhost",
+            needs_no_listener: true,
             ..Sources::default()
         })
     }
@@ -256,6 +280,13 @@ fn read(sources: Sources<'_>, notices: &mut Vec<Notice>) -> Result<StaticValues,
         )?;
     }
     Ok(values)
+}
+
+fn listen_nowhere_unless_told(values: &mut StaticValues) {
+    let table = Arc::clone(values.table());
+    if let (Some(key), None) = (table.get("listeners"), values.get_set("listeners")) {
+        values.set(key, String::new(), Place::Override);
+    }
 }
 
 /// Takes one value; an unknown name is a notice, a bad value an error.
