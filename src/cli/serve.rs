@@ -50,7 +50,6 @@ fn read_config(arguments: &ServeArguments) -> Result<ServerConfig, String> {
             .map(|(name, bytes)| (name.as_str(), bytes.as_slice())),
         overrides: &overrides,
         host_name: &host::name(),
-        needs_no_listener: false,
     };
     ServerConfig::load(sources).map_err(|error: ConfigError| error.to_string())
 }

@@ -37,9 +37,6 @@ pub struct Sources<'a> {
     pub overrides: &'a [(String, String)],
     /// The machine's name, advertised for a listener on every address.
     pub host_name: &'a str,
-    /// Whether nothing is listened on unless `listeners` is set: a broker inside another program is
-    /// reached without.
-    pub needs_no_listener: bool,
 }
 
 /// Who this node is.
@@ -187,9 +184,14 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// Reads and judges a configuration.
     pub fn load(sources: Sources<'_>) -> Result<ServerConfig, ConfigError> {
+        ServerConfig::judge(sources, false)
+    }
+
+    /// With `embedded` nothing is listened on unless `listeners` is set.
+    fn judge(sources: Sources<'_>, embedded: bool) -> Result<ServerConfig, ConfigError> {
         let mut notices = Vec::new();
         let mut values = read(sources, &mut notices)?;
-        if sources.needs_no_listener {
+        if embedded {
             listen_nowhere_unless_told(&mut values);
         }
         rules::settle_node_id(&mut values)?;
@@ -200,7 +202,7 @@ impl ServerConfig {
                 id: BrokerId(values.number("node.id")?),
                 rack: values.text("broker.rack").filter(|rack| !rack.is_empty()),
             },
-            listeners: listeners(&values, sources.host_name, sources.needs_no_listener)?,
+            listeners: listeners(&values, sources.host_name, embedded)?,
             log_dirs: log_dirs(&values)?,
             sockets: sockets(&values)?,
             limits: limits(&values)?,
@@ -217,15 +219,7 @@ impl ServerConfig {
     /// A configuration of keys and values alone, for tests and embedding programs. Later pairs
     /// outrank earlier ones.
     pub fn of(pairs: &[(&str, &str)]) -> Result<ServerConfig, ConfigError> {
-        let overrides: Vec<(String, String)> = pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        ServerConfig::load(Sources {
-            overrides: &overrides,
-            host_name: "localhost",
-            ..Sources::default()
-        })
+        ServerConfig::of_pairs(pairs, false)
     }
 
     /// A configuration for a broker inside another program: as [`ServerConfig::of`], but it listens
@@ -234,16 +228,20 @@ impl ServerConfig {
     /// # Errors
     /// As [`ServerConfig::of`].
     pub fn embedded(pairs: &[(&str, &str)]) -> Result<ServerConfig, ConfigError> {
+        ServerConfig::of_pairs(pairs, true)
+    }
+
+    fn of_pairs(pairs: &[(&str, &str)], embedded: bool) -> Result<ServerConfig, ConfigError> {
         let overrides: Vec<(String, String)> = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        ServerConfig::load(Sources {
+        let sources = Sources {
             overrides: &overrides,
             host_name: "localhost",
-            needs_no_listener: true,
             ..Sources::default()
-        })
+        };
+        ServerConfig::judge(sources, embedded)
     }
 }
 
