@@ -61,7 +61,7 @@ async fn records() {
     let partition = broker.partition("t", 0);
     let mut batch = BatchBuilder::new();
     for _ in 0..16 {
-        batch.append(Timestamp(4_000_000_000_000), None, Some(&[b'x'; 1024]), &[]);
+        batch.append(Timestamp(1_700_000_000_000), None, Some(&[b'x'; 1024]), &[]);
     }
     let batch = batch.build().expect("it is small");
     let begun = Instant::now();

@@ -236,7 +236,7 @@ impl Broker {
             patience: Duration::from_millis(config.engine.shutdown_timeout_ms),
             core,
         };
-        match starting::register(&running.quorum, running.registration.clone()).await {
+        match starting::enter(&running, fatal.clone()).await {
             Ok(epoch) => running.broker_epoch = epoch,
             Err(reason) => {
                 drop(opening);

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 
 use super::disks::Disks;
 use super::quorum::Quorum;
+use super::running::Running;
 use super::{Environment, Fatal};
 use crate::actors::clock::Clock;
-use crate::actors::controller::AskController;
+use crate::actors::controller::{AskController, AwaitLeadership, ControllerUnavailable};
 use crate::actors::observe::OnPanic;
 use crate::actors::partition_host::{PartitionHost, PartitionRouter, Share};
 use crate::actors::partition_opening::Opening;
@@ -25,7 +26,8 @@ use crate::model::Uuid;
 
 /// How long the quorum may take to elect this node, its only voter.
 const LEADERSHIP_DEADLINE: Duration = Duration::from_secs(30);
-const LEADERSHIP_POLL: Duration = Duration::from_millis(1);
+/// How long until a controller that is busy is asked once more.
+const BUSY_BACKOFF: Duration = Duration::from_millis(1);
 
 /// A panic of an actor without which the broker is not right ends the broker.
 pub(super) fn fatal_on_panic(
@@ -92,6 +94,19 @@ pub(super) fn registration(
     }
 }
 
+/// Registers a broker that starts, unless it finds that it cannot go on. See [`register`].
+pub(super) async fn enter(
+    running: &Running,
+    mut fatal: watch::Receiver<Option<Fatal>>,
+) -> Result<i64, String> {
+    tokio::select! {
+        entered = register(&running.quorum, running.registration.clone()) => entered,
+        Ok(fatal) = fatal.wait_for(Option::is_some) => {
+            Err(fatal.clone().map_or_else(String::new, |Fatal(reason)| reason))
+        }
+    }
+}
+
 /// Registers the broker, which gives its epoch; when this returns, its partitions are open and the
 /// image is published. The error is a sentence.
 pub(super) async fn register(
@@ -106,7 +121,11 @@ pub(super) async fn register(
                 Ok(Ok(Reply::RegisterBroker(Err(refusal)))) => return Err(refusal.to_string()),
                 Ok(Ok(_)) => return Err("it gave another answer".to_owned()),
                 // The quorum has not elected its only voter yet.
-                Ok(Err(_)) => tokio::time::sleep(LEADERSHIP_POLL).await,
+                Ok(Err(ControllerUnavailable::NotController { .. })) => {
+                    // One that has ended says so when it is asked again.
+                    let _ = quorum.controller.send(AwaitLeadership).await;
+                }
+                Ok(Err(_)) => tokio::time::sleep(BUSY_BACKOFF).await,
                 Err(_) => return Err("it has ended".to_owned()),
             }
         }

@@ -31,7 +31,7 @@ fn batch(values: &[&str]) -> Bytes {
     let mut builder = BatchBuilder::new();
     for value in values {
         builder.append(
-            Timestamp(4_000_000_000_000),
+            Timestamp(1_700_000_000_000),
             None,
             Some(value.as_bytes()),
             &[],
