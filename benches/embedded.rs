@@ -1,5 +1,6 @@
 //! What a broker inside a program costs: its start to the first answered request, its stop, and an
 //! append and a read without a connection. Prints medians; `cargo bench --bench embedded`.
+#![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use std::time::{Duration, Instant};
 

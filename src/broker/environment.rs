@@ -35,7 +35,8 @@ impl Environment {
     }
 
     /// As [`Environment::system`], with all data in memory: it is there as long as this environment
-    /// or a clone of it, also for the next broker that is started with it, and no file is touched.
+    /// or a clone of it, also for the next broker that is started with it, and no file is touched. How
+    /// much it comes to is what topics retain (`retention.bytes`, `retention.ms`).
     pub fn in_memory() -> Environment {
         Environment {
             disk: Arc::new(MemoryDisk::volatile()),

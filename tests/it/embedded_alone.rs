@@ -129,31 +129,10 @@ fn a_host() {
     until("a dropped broker to be gone", || {
         (belongings() == before).then_some(())
     });
-    let mark = directory.path().join(".kafka_cleanshutdown");
+    let mark = path.join(".kafka_cleanshutdown");
     assert!(mark.exists(), "it stopped cleanly");
 
-    let system_path = path.clone();
-    std::thread::spawn(move || {
-        let system = actix::System::new();
-        let started = Broker::start(config_in(&system_path), Environment::system());
-        let broker = system.block_on(started);
-        system.block_on(async {
-            let broker = broker.expect("it starts");
-            assert_eq!(
-                broker
-                    .partition("t", 0)
-                    .offsets()
-                    .await
-                    .expect("here")
-                    .start,
-                Offset(0)
-            );
-            use_it(&broker).await;
-            broker.stop().await.expect("it stops");
-        });
-    })
-    .join()
-    .expect("it did not panic");
+    in_a_system(config());
     until("the system to be gone", || {
         (belongings() == before).then_some(())
     });
@@ -161,6 +140,24 @@ fn a_host() {
     assert_eq!(Arc::strong_count(&disk), 1, "nobody holds the data");
     assert_eq!(log::max_level(), log::LevelFilter::Off);
     log::set_boxed_logger(Box::new(Host)).expect("the host's logger is the first");
+}
+
+/// A life in an actix `System` of the host's, over the directory of brokers before.
+fn in_a_system(config: ServerConfig) {
+    let life = async move {
+        let broker = Broker::start(config, Environment::system()).await;
+        let broker = broker.expect("it starts");
+        let offsets = broker.partition("t", 0).offsets().await;
+        assert_ne!(
+            offsets.expect("here").end,
+            Offset(0),
+            "what was written is there"
+        );
+        use_it(&broker).await;
+        broker.stop().await.expect("it stops");
+    };
+    let host = std::thread::spawn(|| actix::System::new().block_on(life));
+    host.join().expect("it did not panic");
 }
 
 /// A logger of the host's.
