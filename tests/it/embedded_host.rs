@@ -17,6 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::binary::{Client, array, request, text};
 
+const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
 const METADATA: i16 = 3;
 const LONG: Duration = Duration::from_secs(60);
 const MEBIBYTE: usize = 1 << 20;
@@ -243,8 +245,6 @@ async fn two_brokers_in_one_program_know_nothing_of_each_other() {
 
 #[tokio::test]
 async fn a_connection_without_a_socket_speaks_kafkas_wire() {
-    const PRODUCE: i16 = 0;
-    const FETCH: i16 = 1;
     let broker = start(&[("max.connections", "1")]).await;
     broker.create_topic("t", 1, &[]).await.expect("it is new");
     assert_eq!(broker.listening(), []);
@@ -274,22 +274,45 @@ async fn a_connection_without_a_socket_speaks_kafkas_wire() {
     assert_eq!(answer[15..25], [0; 10], "no error, and offset 0");
     assert_eq!(values(&broker, "t").await, ["0 over the wire"]);
 
-    let limits = [-1, 0, 0, i32::MAX].map(i32::to_be_bytes).concat();
-    let partition = [&[0; 4][..], &0i64.to_be_bytes(), &i32::MAX.to_be_bytes()].concat();
-    let topics = array(&[[text("t"), array(&[partition])].concat()]);
-    let answer = ask(
-        &mut connection,
-        FETCH,
-        4,
-        &[limits, vec![0], topics].concat(),
-    )
-    .await;
+    let answer = ask(&mut connection, FETCH, 4, &fetch_all("t")).await;
     assert!(
         answer.ends_with(&records[21..]),
         "the batch as it was produced"
     );
     broker.stop().await.expect("it stops");
     assert_eq!(connection.read(&mut [0]).await.expect("an end"), 0);
+}
+
+/// A request for everything in partition 0 of a topic, version 4.
+fn fetch_all(topic: &str) -> Vec<u8> {
+    let limits = [-1, 0, 0, i32::MAX].map(i32::to_be_bytes).concat();
+    let partition = [&[0; 4][..], &0i64.to_be_bytes(), &i32::MAX.to_be_bytes()].concat();
+    let topics = array(&[[text(topic), array(&[partition])].concat()]);
+    [limits, vec![0], topics].concat()
+}
+
+#[tokio::test]
+async fn large_answers_come_whole_from_files_and_from_memory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = directory.path().to_str().expect("text");
+    for environment in [Environment::in_memory(), Environment::system()] {
+        let config = ServerConfig::embedded(&[("log.dirs", place)]).expect("a configuration");
+        let broker = Broker::spawn(config, environment).await.expect("it starts");
+        broker.create_topic("t", 1, &[]).await.expect("it is new");
+        let partition = broker.partition("t", 0);
+        let large = batch(&[&"x".repeat(500_000)]);
+        for offset in 0..4 {
+            let appended = partition.append(large.clone()).await;
+            assert_eq!(appended.expect("stored"), Offset(offset));
+        }
+        let mut connection = broker.connect().expect("it runs");
+        let answer = ask(&mut connection, FETCH, 4, &fetch_all("t")).await;
+        let read = partition.read(Offset(0), 4 * MEBIBYTE).await.expect("here");
+        assert_eq!(read.bytes.len(), 4 * large.len());
+        assert!(answer.ends_with(&read.bytes));
+        assert_eq!(read.records().expect("whole batches").len(), 4);
+        broker.stop().await.expect("it stops");
+    }
 }
 
 #[tokio::test]
