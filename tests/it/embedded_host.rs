@@ -375,6 +375,42 @@ async fn data_in_memory_stays_with_its_environment() {
     assert_eq!(Arc::strong_count(&environment.disk), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_before_a_stop_is_there_after_it() {
+    let environment = Environment::in_memory();
+    let config = || ServerConfig::embedded(&[]).expect("a configuration");
+    let broker = Broker::spawn(config(), environment.clone()).await;
+    let broker = broker.expect("it starts");
+    broker.create_topic("t", 1, &[]).await.expect("it is new");
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let partition = broker.partition("t", 0);
+            tokio::spawn(async move {
+                let mut last = Offset::NONE;
+                loop {
+                    match partition.append(batch(&["a"])).await {
+                        Ok(offset) => last = offset,
+                        Err(AppendError::Stopped) => return last,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    let begun = broker.partition("t", 0).read_or_wait(Offset(0), 1, LONG);
+    assert!(!begun.await.expect("here").is_empty());
+    broker.stop().await.expect("it stops");
+    let mut last = Offset::NONE;
+    for writer in writers {
+        last = last.max(writer.await.expect("no other error"));
+    }
+    let broker = Broker::spawn(config(), environment).await;
+    let broker = broker.expect("it starts");
+    let there = broker.partition("t", 0).offsets().await.expect("here");
+    assert!(there.end > last, "{last} was answered, {there:?} is there");
+    broker.stop().await.expect("it stops");
+}
+
 #[tokio::test]
 async fn where_there_is_no_system_it_says_what_to_call() {
     let config = ServerConfig::embedded(&[]).expect("a configuration");
