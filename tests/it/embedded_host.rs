@@ -397,8 +397,9 @@ async fn what_was_answered_before_a_stop_is_there_after_it() {
             })
         })
         .collect();
-    let begun = broker.partition("t", 0).read_or_wait(Offset(0), 1, LONG);
-    assert!(!begun.await.expect("here").is_empty());
+    let partition = broker.partition("t", 0);
+    let begun = partition.read_or_wait(Offset(0), 1, LONG).await;
+    assert!(!begun.expect("here").is_empty());
     broker.stop().await.expect("it stops");
     let mut last = Offset::NONE;
     for writer in writers {
