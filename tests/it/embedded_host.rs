@@ -12,7 +12,7 @@ use milena::broker::{
 use milena::config::ServerConfig;
 use milena::model::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use milena::record::{BatchBuilder, InvalidBatch};
-use milena::storage::disk::{Disk, MemoryDisk};
+use milena::storage::disk::{Disk, MemoryDisk, OpenMode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::binary::{Client, array, request, text};
@@ -437,6 +437,34 @@ fn in_an_actix_system_it_can_do_the_same() {
         broker.add_listener("127.0.0.1:0").await.expect("a port");
         broker.stop().await.expect("it stops");
         assert_eq!(Arc::strong_count(&disk), 1, "nobody holds the data");
+    });
+}
+
+#[test]
+fn a_start_that_fails_late_leaves_nobody_behind_in_the_hosts_system() {
+    let disk = Arc::new(MemoryDisk::volatile());
+    let directory = std::path::Path::new("/d");
+    disk.create_dir_all(directory).expect("a disk");
+    let in_the_way = disk.open(&directory.join("quorum"), OpenMode::Create);
+    drop(in_the_way.expect("a file where a directory is to be"));
+    actix::System::new().block_on(async {
+        let environment = Environment {
+            disk: Arc::clone(&disk) as Arc<dyn Disk>,
+            ..Environment::system()
+        };
+        let config = ServerConfig::embedded(&[("log.dirs", "/d")]).expect("a configuration");
+        let refused = Broker::start(config, environment).await;
+        assert!(
+            matches!(refused, Err(StartError::MetadataLog(_))),
+            "{refused:?}"
+        );
+        let gone = async {
+            while Arc::strong_count(&disk) > 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let gone = tokio::time::timeout(LONG, gone).await;
+        gone.expect("actors of a broker that never ran live on");
     });
 }
 
