@@ -507,3 +507,16 @@ impl Handler<LastCheckpoint> for LogDirActor {
         })
     }
 }
+
+/// Ends the actor and writes nothing: the broker did not come to run.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndRounds;
+
+impl Handler<EndRounds> for LogDirActor {
+    type Result = ();
+
+    fn handle(&mut self, _: EndRounds, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}

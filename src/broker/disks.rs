@@ -1,7 +1,7 @@
 //! The broker's log directories, from taking them into use to the last mark of a clean stop.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -9,7 +9,7 @@ use actix::prelude::*;
 use super::{Environment, StartError};
 use crate::actors::disk_threads::DiskThreads;
 use crate::actors::log_dir::{
-    LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
+    EndRounds, LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
 };
 use crate::actors::log_dir_opening::{TakenDirectory, take_directories};
 use crate::actors::partition_opening::LogDirs;
@@ -113,6 +113,18 @@ impl Disks {
         left
     }
 
+    /// Ends the threads of every directory once they have done what was begun.
+    pub(super) async fn end_threads(&self) {
+        for dir in self.log_dirs.all() {
+            dir.threads().end().await;
+        }
+    }
+
+    /// The directories, to be seen gone: whoever still has one has its open files.
+    pub(super) fn watch_gone(&self) -> Vec<Weak<LogDir>> {
+        self.log_dirs.all().iter().map(Arc::downgrade).collect()
+    }
+
     /// After all partitions were opened: tells of those on disk that belong to no topic of the
     /// cluster. They are left alone.
     pub(super) fn tell_unknown(&self, image: &Image) {
@@ -129,15 +141,25 @@ impl Disks {
     }
 }
 
+impl Drop for Disks {
+    /// Also when the broker did not come to run: rounds would go on for ever.
+    fn drop(&mut self) {
+        for rounds in &self.rounds {
+            rounds.do_send(EndRounds);
+        }
+    }
+}
+
 fn start_directory(
     config: &ServerConfig,
     environment: &Environment,
     taken: TakenDirectory,
     open_files: Arc<OpenFiles>,
 ) -> Result<Arc<LogDir>, StartError> {
-    let threads = DiskThreads::start("milena-disk", config.engine.disk_threads_per_log_dir)
-        .map_err(StartError::Threads)?;
     let disk = Arc::clone(&environment.disk);
+    let count = config.engine.disk_threads_per_log_dir;
+    let threads =
+        DiskThreads::for_disk(disk.as_ref(), "milena-disk", count).map_err(StartError::Threads)?;
     let deleted = taken.deleted;
     if !deleted.is_empty() {
         let disk = Arc::clone(&disk);

@@ -181,7 +181,7 @@ async fn serve(config: ServerConfig, levels: Arc<LogLevels>) -> ExitCode {
 }
 
 /// Waits for the first signal or a failure, then stops the broker; a second signal ends it at once.
-async fn run_until_stopped(mut broker: BrokerHandle, mut stops: Stops) -> ExitCode {
+async fn run_until_stopped(broker: BrokerHandle, mut stops: Stops) -> ExitCode {
     let name = tokio::select! {
         fatal = broker.failed() => {
             // What is not flushed is recovered: nothing must be marked as cleanly stopped.

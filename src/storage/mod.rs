@@ -25,10 +25,8 @@ pub mod transaction_index;
 pub use checkpoints::Checkpoints;
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, DeletedFiles, DeletionReason, FlushJob, Flushed, Log, LogConfig,
-    LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
     AppendError, Appended, ClosedLog, DeletedFiles, DeletionReason, FlushJob, Flushed, Log,
-    LogConfig, LogReader, ReadError, TimestampedOffset,
+    LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{RecoveryInput, RecoveryReport};

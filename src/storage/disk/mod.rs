@@ -14,6 +14,8 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 pub use faulty::{Call, FaultyDisk};
 pub use memory::MemoryDisk;
 pub use system::SystemDisk;
@@ -99,6 +101,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
         Err(StorageError::from_io("flush all of", open.path(), refused))
     }
 
+    /// Whether its operations may wait for a device. Those of a disk that never waits need no thread
+    /// of their own.
+    fn waits(&self) -> bool {
+        true
+    }
+
     /// Bytes that an ordinary user may still write, and bytes of the whole file system.
     fn space(&self, path: &Path) -> Result<Space, StorageError>;
 
@@ -177,6 +185,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// A file that cannot tell says yes.
     fn is_cached(&self, _position: u64, _length: usize) -> bool {
         true
+    }
+
+    /// The range without a copy, from a file that lives in memory and has it in one piece.
+    fn share_at(&self, _position: u64, _length: usize) -> Option<Bytes> {
+        None
     }
 
     /// The descriptor, for sendfile(2); none for a file that lives in memory.
