@@ -33,10 +33,10 @@ def load_program():
     return str(kept)
 
 
-def call(command, server=None, seconds=180):
+def call(command, server=None, within=180):
     """Runs a load; its result, with `cpu_ns` of the server between its marks when there is a server."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    watchdog = threading.Timer(seconds, process.kill)
+    watchdog = threading.Timer(within, process.kill)
     watchdog.start()
     before = after = None
     result = {}
@@ -77,19 +77,19 @@ class Driver:
         self.program = load_program()
         self._python = None
 
-    def load(self, name, server, gated=False, seconds=180, **options):
+    def load(self, name, server, gated=False, within=180, **options):
         if server is not None:
             options["addr"] = server.address
         if gated:
             options["gate"] = "yes"
-        return call([self.program, name, *words(options)], server, seconds)
+        return call([self.program, name, *words(options)], server, within)
 
-    def librdkafka(self, name, server, seconds=180, **options):
+    def librdkafka(self, name, server, within=180, **options):
         if self._python is None:
             import installs
             self._python = installs.python()
         options.update(addr=server.address)
-        return call([self._python, str(HERE / "librdkafka.py"), name, *words(options)], server, seconds)
+        return call([self._python, str(HERE / "librdkafka.py"), name, *words(options)], server, within)
 
 
 def complain(text):

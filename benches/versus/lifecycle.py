@@ -55,11 +55,11 @@ def partitions(kind, driver, directory, count, settle):
     try:
         broker.start()
         look("empty", settle)
-        created = driver.load("create", broker, topic="still", partitions=count, seconds=600)
+        created = driver.load("create", broker, topic="still", partitions=count, within=600)
         found["create_ms"] = created["create_ms"]
         look("unwritten", settle)
         found["fill_ms"] = driver.load("fill", broker, topic="still", partitions=count, record_bytes=100,
-                                       seconds=600)["fill_ms"]
+                                       within=600)["fill_ms"]
         look("written", 3 * settle)
         found["stop_written_ms"] = broker.end(seconds=300)
         found["start_warm_ms"] = broker.start(seconds=300)

@@ -23,7 +23,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut load = Load::of(args)?;
     let records = args.number("records", 100_000u64)?;
     let mut connection = Connection::open(args.address()?, 1 << 16)?;
-    warm_up(&mut connection, &mut load.ring[0].frame)?;
+    let partitions = args.number("partitions", 1)?;
+    for first in load.ring.iter_mut().take(partitions) {
+        warm_up(&mut connection, &mut first.frame)?;
+    }
     gate::mark(args.gated(), "begin")?;
     let result = load.send(&mut connection, records)?;
     gate::mark(args.gated(), "end")?;
