@@ -47,10 +47,10 @@ pub(crate) fn serve(args: &Args) -> Result<(), Failure> {
                 stream.set_nodelay(true)?;
                 poll.add(&stream, connections.len())?;
                 connections.push(Some(Connection::of(stream, 1 << 18)));
-            } else if let Some(connection) = &mut connections[number] {
-                if floor.answer_all(connection).is_err() {
-                    connections[number] = None;
-                }
+            } else if let Some(connection) = &mut connections[number]
+                && floor.answer_all(connection).is_err()
+            {
+                connections[number] = None;
             }
         }
     }

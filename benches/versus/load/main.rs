@@ -31,7 +31,9 @@ use args::Args;
 /// Anything that ends the program is told as one sentence.
 type Failure = Box<dyn Error + Send + Sync>;
 
-const COMMANDS: &[(&str, fn(&Args) -> Result<(), Failure>)] = &[
+type Command = fn(&Args) -> Result<(), Failure>;
+
+const COMMANDS: &[(&str, Command)] = &[
     ("create", admin::create),
     ("delete", admin::delete),
     ("fill", admin::fill),

@@ -213,6 +213,9 @@ pub(crate) fn produce_frame(topic: &str, batches: &[(i32, &[u8])]) -> Vec<u8> {
     finish(out)
 }
 
+/// Said of a batch whose records were complained of one by one.
+const INVALID_RECORD: i16 = 87;
+
 /// Whether every partition of a Produce 9's answer took its batch; the first error otherwise.
 pub(crate) fn produce_error(answer: &[u8]) -> Result<i16, Failure> {
     let mut reader = Reader(answer);
@@ -228,8 +231,8 @@ pub(crate) fn produce_error(answer: &[u8]) -> Result<i16, Failure> {
                 return Ok(error);
             }
             reader.skip(24)?;
-            for _ in 0..reader.compact()? {
-                return Ok(87);
+            if reader.compact()? > 0 {
+                return Ok(INVALID_RECORD);
             }
             let message = reader.compact()?;
             reader.skip(message)?;
