@@ -31,7 +31,7 @@ fn produce_frame(partitions: i32, records: usize) -> Bytes {
     let data = (0..partitions).map(|index| {
         message!(produce_request::PartitionProduceData {
             index: index,
-            records: Some(batch.clone().into()),
+            records: Some(batch.clone()),
         })
     });
     let topic = message!(produce_request::TopicProduceData {
