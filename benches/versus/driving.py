@@ -1,4 +1,5 @@
 """Runs a load against a server and reads the server's CPU time at the load's two marks."""
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -16,10 +17,12 @@ SETTLE_SECONDS = 0.1
 
 
 def load_program():
-    """The path of the load program; it is built when its sources are newer, not when the broker's are."""
-    kept = OUT / "versus-load"
-    newest = max(path.stat().st_mtime for path in (HERE / "load").glob("*.rs"))
-    if not kept.exists() or kept.stat().st_mtime < newest:
+    """The path of the load program; it is built when its own sources changed, not when the broker's did."""
+    kept, stamp = OUT / "versus-load", OUT / "versus-load.sources"
+    sources = sorted((HERE / "load").glob("*.rs"))
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    if not kept.exists() or not stamp.exists() or stamp.read_text() != digest:
+        complain("building the load program, which takes some minutes the first time")
         built = subprocess.run(["cargo", "build", "--release", "--bench", "versus-load", "--message-format=json"], cwd=ROOT,
                                stdout=subprocess.PIPE, check=True, text=True).stdout
         messages = [json.loads(line) for line in built.splitlines() if line.startswith("{")]
@@ -30,6 +33,7 @@ def load_program():
         fresh.write_bytes(pathlib.Path(path).read_bytes())
         fresh.chmod(0o755)
         fresh.replace(kept)
+        stamp.write_text(digest)
     return str(kept)
 
 
