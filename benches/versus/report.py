@@ -19,6 +19,13 @@ def short(value):
     return f"{value:.3g}"
 
 
+def judged(goal, value):
+    """A goal, and whether it is met."""
+    if goal in ("", None) or not isinstance(goal, (int, float)):
+        return goal or ""
+    return short(goal) if value is None else f"{short(goal)} {'met' if value <= goal else 'missed'}"
+
+
 class Samples:
     """Numbers by figure, server and name, one for each round."""
 
@@ -69,7 +76,7 @@ def cpu(samples, figures):
             kind = prefix.rstrip("_")
             goal = figure.goals.get(kind or "goal")
             rows.append([f"{figure.title}{', ' + kind if kind else ''}", samples.shown(figure.name, "milena", name),
-                         short(goal) if goal else "", samples.shown(figure.name, "kafka", name),
+                         judged(goal, samples.median(figure.name, "milena", name)), samples.shown(figure.name, "kafka", name),
                          samples.ratio(figure.name, name), samples.shown(figure.name, "floor", name),
                          samples.ratio(figure.name, name, over="milena", under="floor"),
                          short(samples.median(figure.name, "milena", f"{prefix}cpu_us_per_request")),
@@ -106,7 +113,8 @@ def latency(samples, figures):
         for name in ("p50", "p99"):
             if samples.all(figure.name, "milena", name) or samples.all(figure.name, "kafka", name):
                 goal = figure.goals.get(name, "")
-                rows.append([f"{figure.title}, {name}", samples.shown(figure.name, "milena", name), goal,
+                rows.append([f"{figure.title}, {name}", samples.shown(figure.name, "milena", name),
+                             judged(goal, samples.median(figure.name, "milena", name)),
                              samples.shown(figure.name, "kafka", name), samples.ratio(figure.name, name),
                              f"{bare} {samples.shown(figure.name, bare, name)}" if bare else "",
                              samples.ratio(figure.name, name, over="milena", under=bare) if bare else ""])
@@ -115,32 +123,33 @@ def latency(samples, figures):
 
 
 LIFECYCLE = [
-    ("start", "start_ms", "start to first answered request, empty directory, ms", "15"),
-    ("start", "stop_ms", "SIGTERM to gone, nothing unflushed, ms", "200"),
-    ("in-memory", "start_ms", "the same in a host program, data in memory, ms", "7"),
-    ("idle", "resident_mib", "resident, idle, MiB", "15 MB"),
-    ("idle", "cpu_percent_of_a_core", "CPU, idle, % of a core", "0.2"),
+    ("start", "start_ms", "start to first answered request, empty directory, ms", 15),
+    ("start", "stop_ms", "SIGTERM to gone, nothing unflushed, ms", 200),
+    ("in-memory", "start_ms", "the same in a host program, data in memory, ms", 7),
+    ("idle", "resident_mib", "resident, idle, MiB", 15),
+    ("idle", "cpu_percent_of_a_core", "CPU, idle, % of a core", 0.2),
     ("idle", "threads", "threads", "fixed"),
     ("idle", "open_files", "open files, idle", ""),
     ("after loads", "resident_mib", "resident after all loads, MiB", ""),
     ("partitions", "partitions", "partitions that lie still", ""),
     ("partitions", "create_ms", "making them, ms", ""),
-    ("partitions", "unwritten_kib_per_partition", "resident per partition never written, KiB", "8"),
-    ("partitions", "written_kib_per_partition", "resident per partition with one record, KiB", "8"),
-    ("partitions", "restarted_kib_per_partition", "the same after a restart, KiB", "8"),
-    ("partitions", "unwritten_files_per_partition", "open files per partition never written", "0"),
-    ("partitions", "written_files_per_partition", "open files per partition with one record", "0"),
-    ("partitions", "restarted_files_per_partition", "the same after a restart", "0"),
+    ("partitions", "unwritten_kib_per_partition", "resident per partition never written, KiB", 8),
+    ("partitions", "written_kib_per_partition", "resident per partition with one record, KiB", 8),
+    ("partitions", "restarted_kib_per_partition", "the same after a restart, KiB", 8),
+    ("partitions", "unwritten_files_per_partition", "open files per partition never written", 0),
+    ("partitions", "written_files_per_partition", "open files per partition with one record", 0),
+    ("partitions", "restarted_files_per_partition", "the same after a restart", 0),
     ("partitions", "stop_written_ms", "stop with all of them written, ms", "200 + flush"),
-    ("partitions", "start_warm_ms", "start with them after a clean stop, page cache warm, ms", "1,000"),
-    ("partitions", "cpu_percent_of_a_core", "CPU, idle with them, % of a core", "0.2"),
-    ("partitions", "stop_untouched_ms", "stop, nothing unflushed, ms", "200"),
-    ("binary", "stripped_mb", "stripped binary, MB", "20"),
+    ("partitions", "start_warm_ms", "start with them after a clean stop, page cache warm, ms", 1000),
+    ("partitions", "cpu_percent_of_a_core", "CPU, idle with them, % of a core", 0.2),
+    ("partitions", "stop_untouched_ms", "stop, nothing unflushed, ms", 200),
+    ("binary", "stripped_mb", "stripped binary, MB", 20),
 ]
 
 
 def lifecycle(samples):
-    rows = [[title, samples.shown(figure, "milena", name), goal, samples.shown(figure, "kafka", name)]
+    rows = [[title, samples.shown(figure, "milena", name), judged(goal, samples.median(figure, "milena", name)),
+             samples.shown(figure, "kafka", name)]
             for figure, name, title, goal in LIFECYCLE
             if samples.all(figure, "milena", name) or samples.all(figure, "kafka", name)]
     return table(["start, stop, memory", "Milena", "goal", "Kafka"], rows) if rows else ""
