@@ -159,25 +159,25 @@ FIGURES = [
            {"produce": 0.6, "consume": 0.25}),
     Figure("librdkafka-100b", "librdkafka 100 B, 1 MB batches", "librdkafka", librdkafka(64, 100, 1_000_000),
            {"produce": 0.08, "consume": 0.03}),
-    Figure("latency-1k", "plain sockets, 1,000 records/s", "latency", latency(1000, 4), {"p50": "relay x 2",
+    Figure("latency-1k", "plain sockets, 1,000 records/s", "latency", latency(1000, 3), {"p50": "relay x 2",
                                                                                         "p99": "relay x 3"}),
-    Figure("latency-rd-1k", "librdkafka at both ends, 1,000 records/s", "latency", librdkafka_latency(1000, 4),
+    Figure("latency-rd-1k", "librdkafka at both ends, 1,000 records/s", "latency", librdkafka_latency(1000, 3),
            {"p50": 200, "p99": 500}),
-    Figure("latency-rd-10k", "librdkafka at both ends, 10,000 records/s", "latency", librdkafka_latency(10_000, 4),
+    Figure("latency-rd-10k", "librdkafka at both ends, 10,000 records/s", "latency", librdkafka_latency(10_000, 3),
            {"p50": 300, "p99": 1000}),
-    Figure("ack", "send to answer, no fsync, 300/s", "latency", acknowledged("", 2), {}),
-    Figure("ack-fsync", "send to answer, flush.messages=1, 300/s", "latency", acknowledged("flush.messages:1", 3),
+    Figure("ack", "send to answer, no fsync, 300/s", "latency", acknowledged("", 1), {}),
+    Figure("ack-fsync", "send to answer, flush.messages=1, 300/s", "latency", acknowledged("flush.messages:1", 2),
            {"p50": "fdatasync x 2"}),
 ]
 
 
 def relay(driver, server, size):
     """The floor of `latency-1k`: the same requests through a process that only hands them on."""
-    return received(driver.load("relay-latency", server, rate=1000, seconds=max(1.0, 4 * size), record_bytes=100))
+    return received(driver.load("relay-latency", server, rate=1000, seconds=max(1.0, 3 * size), record_bytes=100))
 
 
 def bare_fdatasync(driver, directory, size):
     """The floor of `ack-fsync`: the same bytes at the same pace, written and synced."""
-    result = driver.load("fdatasync", None, file=f"{directory}/bare-fdatasync", rate=300, seconds=max(1.0, 3 * size),
+    result = driver.load("fdatasync", None, file=f"{directory}/bare-fdatasync", rate=300, seconds=max(1.0, 2 * size),
                          record_bytes=1024)
     return {key: result["synced"][f"{key}_us"] for key in ("p50", "p99")}

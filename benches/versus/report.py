@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import time
 
-import kafka
+from brokers import kafka
 from driving import OUT, ROOT
 
 
