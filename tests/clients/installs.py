@@ -22,6 +22,10 @@ KAFKAJS = "2.2.4"
 
 # Settings of the server that a suite needs; the rest are the server's own.
 OVERRIDES = {
+    # Sessions end soon enough to be waited for.
+    "groups": ["group.initial.rebalance.delay.ms=0", "group.consumer.min.session.timeout.ms=6000",
+               "group.consumer.session.timeout.ms=6000", "group.consumer.min.heartbeat.interval.ms=500",
+               "group.consumer.heartbeat.interval.ms=500"],
     "durability": ["log.segment.bytes=1048576"],
     # Records of 1970 are asked for here, before retention may look at them. The rest is what Kafka's own file of
     # properties says, so that the same keys come from a file.
@@ -156,6 +160,7 @@ SUITES = {
     "kcat": kcat,
     "librdkafka": script("librdkafka"),
     "java": java,
+    "groups": script("groups"),
     "franz-go": franz_go,
     "kafkajs": kafkajs,
     "kafka-python": script("kafka_python_suite"),
