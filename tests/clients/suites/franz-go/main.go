@@ -111,6 +111,7 @@ func main() {
 	administration(admin)
 	producing(admin)
 	consuming(admin)
+	groups(admin)
 	fmt.Println("finished")
 }
 
