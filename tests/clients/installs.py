@@ -30,8 +30,8 @@ OVERRIDES = {
     "durability": ["log.segment.bytes=1048576"],
     # Records of 1970 are asked for here, before retention may look at them. The rest is what Kafka's own file of
     # properties says, so that the same keys come from a file.
-    "ask": ["log.initial.task.delay.ms=3600000", "log.retention.hours=168", "log.segment.bytes=1073741824",
-            "num.partitions=1", "log.retention.check.interval.ms=300000"],
+    "ask": ["group.initial.rebalance.delay.ms=0", "log.initial.task.delay.ms=3600000", "log.retention.hours=168",
+            "log.segment.bytes=1073741824", "num.partitions=1", "log.retention.check.interval.ms=300000"],
 }
 
 
