@@ -37,6 +37,8 @@ class Normal:
     def value(self, name, value):
         if isinstance(value, str):
             # Members are named by the coordinator.
+            if name == "memberId":
+                value = re.sub("^[A-Za-z0-9_-]{22}$", "<member>", value)
             value = re.sub(r"(ask|one|two)?-?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<member>", value)
         if name in WORDING:
             return "<text>"
