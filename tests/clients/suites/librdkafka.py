@@ -343,6 +343,8 @@ with check("consumer: from the end, new records arrive"):
                          "enable.partition.eof": True})
     consumer.assign([TopicPartition(TOPIC, 0, OFFSET_END)])
     while (message := consumer.poll(10)).error() is None or message.error().code() != KafkaError._PARTITION_EOF:
+        if message.error():
+            raise KafkaException(message.error())
     produce(TOPIC, [(None, b"new", None, START + 2000)])
     message = consumer.poll(10)
     equal((message.offset(), message.value()), (100, b"new"))
@@ -361,7 +363,7 @@ with check("consumer: watermarks, offsets_for_times, position, seek"):
     consumer.assign([TopicPartition(TOPIC, 0, 10)])
     def next_offset():
         while (message := consumer.poll(10)).error():
-            heed(message.error())
+            raise KafkaException(message.error())
         return message.offset()
     equal(next_offset(), 10)
     equal(consumer.position([where])[0].offset, 11)
@@ -398,7 +400,7 @@ with check("consumer: several partitions in one assignment"):
             if message.error().code() == KafkaError._PARTITION_EOF:
                 ends += 1
             else:
-                heed(message.error())
+                raise KafkaException(message.error())
         else:
             equal(message.offset(), counts.get(message.partition(), 0), "offset")
             counts[message.partition()] = message.offset() + 1
