@@ -207,6 +207,12 @@ pub struct CurrentMemberValue {
     pub assigned: Assignment,
     /// What it must give up.
     pub pending_revocation: Assignment,
+    /// Per partition of `assigned`, in its order, the epoch at which the member got it; commits
+    /// of an older epoch are checked against it. A topic that is missing was written before
+    /// Kafka 4.3: `member_epoch` counts for all its partitions.
+    pub assigned_epochs: Assignment,
+    /// The same for `pending_revocation`.
+    pub pending_revocation_epochs: Assignment,
 }
 
 /// Kafka's `MemberState`.
