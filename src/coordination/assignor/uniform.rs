@@ -25,7 +25,7 @@ pub(super) fn assign(subscriptions: &Subscriptions<'_>) -> Vec<Assignment> {
         .iter()
         .map(|place| subscriptions.topics[*place])
         .collect();
-    let total: usize = topics.iter().map(|topic| count(topic)).sum();
+    let total: usize = topics.iter().map(count).sum();
     let mut free = Free::all(&topics);
     let kept: Vec<Vec<(usize, i32)>> = subscriptions
         .members
