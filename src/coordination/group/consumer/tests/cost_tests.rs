@@ -8,6 +8,7 @@ const MEMBERS: usize = 1_000;
 
 #[test]
 #[ignore = "a measurement, for release builds"]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn a_thousand_members_with_ten_thousand_partitions() {
     let names: Vec<String> = (0..10).map(|number| format!("topic-{number}")).collect();
     let topics: Vec<(&str, i32)> = names.iter().map(|name| (name.as_str(), 1_000)).collect();
