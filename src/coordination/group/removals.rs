@@ -196,7 +196,8 @@ impl Group {
             &|topic| topics.by_name(topic).map(|facts| facts.id),
             &mut room,
         );
-        if !removal.has_more {
+        // Not before nothing is found: what was found may yet not be stored.
+        if removal.records.is_empty() {
             self.removals.topics.clear();
         }
         self.removals.settle(now);
