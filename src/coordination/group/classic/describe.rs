@@ -48,7 +48,7 @@ impl ClassicGroup {
             group_id: self.id.clone(),
             protocol_type: self.protocol_type.clone().unwrap_or_default(),
             state: self.state(),
-            group_type: "Classic",
+            group_type: "classic",
         }
     }
 

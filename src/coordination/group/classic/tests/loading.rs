@@ -130,7 +130,7 @@ fn a_group_is_listed_with_its_type_and_state() {
             summary.state,
             summary.group_type
         ),
-        ("g", "consumer", "Stable", "Classic")
+        ("g", "consumer", "Stable", "classic")
     );
 }
 
