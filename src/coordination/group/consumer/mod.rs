@@ -64,6 +64,12 @@ impl ConsumerGroup {
         self.state.replay(record);
     }
 
+    /// The hard state, as text to be compared.
+    #[cfg(test)]
+    pub(super) fn state_text(&self) -> String {
+        format!("{:?}", self.state)
+    }
+
     /// ConsumerGroupHeartbeat.
     pub fn handle_heartbeat(
         &mut self,
