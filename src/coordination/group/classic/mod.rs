@@ -3,8 +3,7 @@
 //!
 //! Owned by the group's facade, which hands it the classic requests. Hard is what the last
 //! `ClassicGroup` record says: the generation that was last completed, or that the group is empty.
-//! While a rebalance runs, what is live is ahead of it and soft; a new coordinator begins with the
-//! last completed generation. Invariants: in `Stable` and in `Empty` the live state is what a replay
+//! What is live is soft: ahead of it while a rebalance runs, and made from it by a new coordinator. Invariants: in `Stable` and in `Empty` the live state is what a replay
 //! of the last record makes; every member has a session deadline, or a join or sync parked here; a
 //! ticket is answered exactly once.
 
@@ -33,15 +32,17 @@ use crate::coordination::messages::{GroupError, JoinRefused, Reply};
 use crate::coordination::timers::Timers;
 use crate::coordination::{Now, Step, Ticket};
 use crate::model::{Moment, Timestamp};
+use crate::protocol::consumer_offsets::{ClassicGroupValue, Record};
 
 pub use member::Member;
 use members::Members;
 
 /// The machine of one classic group. A group nobody knows yet is a new machine.
+#[derive(Debug)]
 pub struct ClassicGroup {
     id: Arc<str>,
-    /// Whether the log has a record of this group that is no tombstone.
-    is_stored: bool,
+    /// Hard: what the last record of this group says.
+    stored: Option<Box<ClassicGroupValue>>,
     /// What a record that is under way will change, once it is replayed.
     plan: Option<Plan>,
     state: State,
@@ -118,7 +119,7 @@ impl ClassicGroup {
     pub fn new(id: Arc<str>) -> ClassicGroup {
         ClassicGroup {
             id,
-            is_stored: false,
+            stored: None,
             plan: None,
             state: State::Empty,
             previous: State::Empty,
@@ -140,14 +141,26 @@ impl ClassicGroup {
         self.deadlines.next()
     }
 
-    /// Whether the log has a record of this group, which a tombstone would have to take away.
-    pub fn is_stored(&self) -> bool {
-        self.is_stored
+    /// The hard state as the record that would make it again; `None` if the log has none.
+    pub fn to_record(&self) -> Option<Record> {
+        let value = self.stored.as_deref().cloned()?;
+        Some(Record::ClassicGroup {
+            group: self.id.clone(),
+            value: Some(value),
+        })
     }
 
-    /// Whether there is anything to say about this group beyond its committed offsets.
-    pub fn is_known(&self) -> bool {
-        self.is_stored || !self.is_idle()
+    /// What takes the group out of the log.
+    pub fn tombstones(&self) -> Vec<Record> {
+        vec![Record::ClassicGroup {
+            group: self.id.clone(),
+            value: None,
+        }]
+    }
+
+    /// Whether nothing is left: no record in the log, and nothing live.
+    pub fn is_gone(&self) -> bool {
+        self.stored.is_none() && self.is_idle()
     }
 
     /// Whether the group is in state `Empty`: nobody is a member and no rebalance runs.
@@ -171,23 +184,23 @@ impl ClassicGroup {
     }
 
     /// `consumer`, `connect`, …; `None` for a group that never had members.
-    pub fn protocol_type(&self) -> Option<&Arc<str>> {
-        self.protocol_type.as_ref()
+    pub fn protocol_type(&self) -> Option<&str> {
+        self.protocol_type.as_deref()
     }
 
     /// Whether the members are consumers of topics (Kafka's `usesConsumerGroupProtocol`).
     pub fn uses_consumer_protocol(&self) -> bool {
-        self.protocol_type.as_deref() == Some(subscription::CONSUMER)
+        self.protocol_type() == Some(subscription::CONSUMER)
     }
 
     /// The protocol that was chosen for the generation.
-    pub fn protocol(&self) -> Option<&Arc<str>> {
-        self.protocol.as_ref()
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
     }
 
-    /// Since when the group is in its state; [`Timestamp::NONE`] if unknown.
-    pub fn state_since(&self) -> Timestamp {
-        self.state_since
+    /// Since when the group is in its state; `None` in records of old versions.
+    pub fn state_since(&self) -> Option<Timestamp> {
+        Some(self.state_since).filter(|since| *since != Timestamp::NONE)
     }
 
     /// The members, in order of their ids.

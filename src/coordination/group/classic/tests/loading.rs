@@ -46,7 +46,7 @@ fn an_empty_group_is_loaded_with_its_generation() {
     play.advance(SESSION);
     play.reload();
     assert_eq!((play.group.state(), play.group.generation), ("Empty", 2));
-    assert!(play.group.is_stored());
+    assert!(!play.group.is_gone());
     let ticket = play.join(consumer());
     play.advance(0);
     assert_eq!(play.joined(ticket).generation, 3);
@@ -57,7 +57,8 @@ fn a_tombstone_leaves_nothing() {
     let (mut play, _) = Play::stable(vec![consumer()]);
     play.advance(SESSION);
     play.group.replay(None);
-    assert!(!play.group.is_known());
+    assert!(play.group.is_gone());
+    assert_eq!(play.group.to_record(), None);
     assert_eq!(play.group.generation(), 0);
 }
 
@@ -130,7 +131,7 @@ fn a_group_is_listed_with_its_type_and_state() {
             summary.state,
             summary.group_type
         ),
-        ("g", "consumer", "Stable", "Classic")
+        ("g", "consumer", "Stable", "classic")
     );
 }
 
@@ -145,4 +146,25 @@ fn everybody_who_waits_can_be_released() {
         member_id: ids[0].clone(),
     }));
     assert_eq!(step.replies, [(join, expected)]);
+}
+
+#[test]
+fn a_loaded_member_recalls_protocols_only_if_the_chosen_one_is_among_them() {
+    let (mut play, ids) = Play::stable(vec![consumer()]);
+    play.reload();
+    let sticky = protocol("sticky", &["t"]);
+    play.group.recall_protocols(&ids[0], vec![sticky.clone()]);
+    let names = |play: &Play| -> Vec<String> {
+        let member = play.group.members().next().unwrap();
+        member
+            .protocols
+            .iter()
+            .map(|(name, _)| name.to_string())
+            .collect()
+    };
+    assert_eq!(names(&play), ["range"]);
+    let both = vec![sticky, protocol("range", &["t"])];
+    play.group.recall_protocols(&ids[0], both);
+    assert_eq!(names(&play), ["sticky", "range"]);
+    play.check();
 }
