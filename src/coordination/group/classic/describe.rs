@@ -1,6 +1,6 @@
 //! The group as tools see it: DescribeGroups, ListGroups, and what its offsets depend on.
 //!
-//! Called by the facade for a group that is not [`ClassicGroup::is_gone`], or that has committed offsets.
+//! Called by the facade for a group that [`ClassicGroup::is_known`], or that has committed offsets.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ impl ClassicGroup {
 
     /// The topics its members subscribed to, as of the last completed join phase; `None` when that
     /// is unknown: the members are no consumers, or their metadata is not what consumers send.
-    pub fn subscribed_topics(&self) -> Option<BTreeSet<Arc<str>>> {
-        self.subscribed_topics.clone()
+    pub fn subscribed_topics(&self) -> Option<&BTreeSet<Arc<str>>> {
+        self.subscribed_topics.as_ref()
     }
 
     /// Whether offsets of the topic may be in use. Consumers whose topics are unknown may read any.

@@ -32,7 +32,7 @@ impl ClassicGroup {
             refuse_join(ticket, error, member_id, &mut step);
             return step;
         }
-        if !is_new && self.is_gone() {
+        if !is_new && !self.is_known() {
             refuse_join(ticket, GroupError::UnknownMemberId, member_id, &mut step);
             return step;
         }
@@ -171,7 +171,7 @@ impl ClassicGroup {
     /// Writes a new group down when its first member comes, so that it is listed and outlives a
     /// change of coordinator.
     fn found(&mut self, now: Now, step: &mut Step) {
-        if self.stored.is_some() || self.plan.is_some() || self.is_idle() {
+        if self.is_stored() || self.plan.is_some() || self.is_idle() {
             return;
         }
         self.plan = Some(Plan::Founding);

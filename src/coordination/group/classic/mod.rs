@@ -150,17 +150,14 @@ impl ClassicGroup {
         })
     }
 
-    /// What takes the group out of the log.
-    pub fn tombstones(&self) -> Vec<Record> {
-        vec![Record::ClassicGroup {
-            group: self.id.clone(),
-            value: None,
-        }]
+    /// Whether the log has a record of this group, which a tombstone would have to take away.
+    pub fn is_stored(&self) -> bool {
+        self.stored.is_some()
     }
 
-    /// Whether nothing is left: no record in the log, and nothing live.
-    pub fn is_gone(&self) -> bool {
-        self.stored.is_none() && self.is_idle()
+    /// Whether there is anything to say about this group beyond its committed offsets.
+    pub fn is_known(&self) -> bool {
+        self.is_stored() || !self.is_idle()
     }
 
     /// Whether the group is in state `Empty`: nobody is a member and no rebalance runs.
@@ -184,23 +181,23 @@ impl ClassicGroup {
     }
 
     /// `consumer`, `connect`, …; `None` for a group that never had members.
-    pub fn protocol_type(&self) -> Option<&str> {
-        self.protocol_type.as_deref()
+    pub fn protocol_type(&self) -> Option<&Arc<str>> {
+        self.protocol_type.as_ref()
     }
 
     /// Whether the members are consumers of topics (Kafka's `usesConsumerGroupProtocol`).
     pub fn uses_consumer_protocol(&self) -> bool {
-        self.protocol_type() == Some(subscription::CONSUMER)
+        self.protocol_type.as_deref() == Some(subscription::CONSUMER)
     }
 
     /// The protocol that was chosen for the generation.
-    pub fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
+    pub fn protocol(&self) -> Option<&Arc<str>> {
+        self.protocol.as_ref()
     }
 
-    /// Since when the group is in its state; `None` in records of old versions.
-    pub fn state_since(&self) -> Option<Timestamp> {
-        Some(self.state_since).filter(|since| *since != Timestamp::NONE)
+    /// Since when the group is in its state; [`Timestamp::NONE`] if unknown.
+    pub fn state_since(&self) -> Timestamp {
+        self.state_since
     }
 
     /// The members, in order of their ids.

@@ -46,7 +46,7 @@ fn an_empty_group_is_loaded_with_its_generation() {
     play.advance(SESSION);
     play.reload();
     assert_eq!((play.group.state(), play.group.generation), ("Empty", 2));
-    assert!(!play.group.is_gone());
+    assert!(play.group.is_stored());
     let ticket = play.join(consumer());
     play.advance(0);
     assert_eq!(play.joined(ticket).generation, 3);
@@ -57,7 +57,7 @@ fn a_tombstone_leaves_nothing() {
     let (mut play, _) = Play::stable(vec![consumer()]);
     play.advance(SESSION);
     play.group.replay(None);
-    assert!(play.group.is_gone());
+    assert!(!play.group.is_known());
     assert_eq!(play.group.to_record(), None);
     assert_eq!(play.group.generation(), 0);
 }
