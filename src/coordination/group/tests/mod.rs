@@ -3,4 +3,5 @@
 mod delete_tests;
 pub(super) mod driven;
 mod expiry_tests;
+mod migration_tests;
 mod offsets_tests;
