@@ -4,4 +4,5 @@ mod delete_tests;
 pub(super) mod driven;
 mod expiry_tests;
 mod migration_tests;
+mod mixed_tests;
 mod offsets_tests;
