@@ -1,0 +1,8 @@
+//! Groups behind their facade.
+
+mod delete_tests;
+pub(super) mod driven;
+mod expiry_tests;
+mod migration_tests;
+mod mixed_tests;
+mod offsets_tests;
