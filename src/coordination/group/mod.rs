@@ -206,15 +206,12 @@ impl Group {
             && self.removals.is_idle()
     }
 
-    /// The hard state, to be compared. While a classic rebalance runs the group that was is not told
-    /// any more: its members are those to be.
+    /// The hard state, to be compared.
     #[cfg(test)]
-    fn hard_state(&self, with_classic: bool) -> impl PartialEq + std::fmt::Debug + use<> {
-        let classic = self.classic.as_ref();
-        let classic = classic.filter(|it| with_classic && it.is_stored());
+    fn hard_state(&self) -> impl PartialEq + std::fmt::Debug + use<> {
         (
             self.offsets.to_records(&self.id),
-            classic.map(|it| it.value()),
+            self.classic.as_ref().and_then(|it| it.to_record()),
             self.consumer.as_ref().map(|it| it.hard_state()),
         )
     }

@@ -240,10 +240,8 @@ impl Driven {
     /// The hard state is what a replay of the log makes, and what a replay of the log makes once
     /// it has been compacted, with and without its tombstones.
     pub(crate) fn assert_state_is_the_log(&self) {
-        let classic = self.group.classic.as_ref();
-        let settled = classic.is_none_or(|it| it.is_empty() || it.is_stable());
-        let of = |log: &[Record]| replayed(log, &self.config).hard_state(settled);
-        let state = self.group.hard_state(settled);
+        let of = |log: &[Record]| replayed(log, &self.config).hard_state();
+        let state = self.group.hard_state();
         assert_eq!(state, of(&self.log), "the log is {:#?}", self.log);
         let mut compacted = compact(&self.log);
         assert_eq!(state, of(&compacted), "compacted: {compacted:#?}");

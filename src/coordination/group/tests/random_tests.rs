@@ -534,7 +534,7 @@ proptest! {
         world.group.pass(Duration::from_secs(600));
         world.group.expire();
         world.group.expire();
-        let left = world.group.group.hard_state(true);
+        let left = world.group.group.hard_state();
         prop_assert!(world.group.group.is_gone(), "{left:#?}");
     }
 }
