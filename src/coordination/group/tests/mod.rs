@@ -3,5 +3,6 @@
 mod delete_tests;
 pub(super) mod driven;
 mod expiry_tests;
+mod kinds_tests;
 mod offsets_tests;
 mod random_tests;
