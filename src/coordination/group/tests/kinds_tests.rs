@@ -247,6 +247,7 @@ fn a_change_of_kind_that_is_not_stored_changes_nothing() {
         other => panic!("{other:?}"),
     }
     group.assert_state_is_the_log();
+    group.pass(Duration::from_secs(2));
     assert!(consumer_joined(&mut group) > epoch);
 }
 
