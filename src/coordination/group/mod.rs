@@ -217,17 +217,13 @@ impl Group {
             && self.removals.is_idle()
     }
 
-    /// The hard state, as text to be compared. While a classic rebalance runs the group that was is
-    /// not told any more: its members are those to be.
+    /// The hard state, to be compared.
     #[cfg(test)]
-    fn state_text(&self, with_classic: bool) -> String {
-        let classic = self.classic.as_ref();
-        let classic = classic.filter(|it| with_classic && it.is_stored());
-        format!(
-            "{:#?}\n{:#?}\n{:#?}",
+    fn hard_state(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        (
             self.offsets.to_records(&self.id),
-            classic.map(|it| it.value()),
-            self.consumer.as_ref().map(|it| it.state_text()),
+            self.classic.as_ref().and_then(|it| it.to_record()),
+            self.consumer.as_ref().map(|it| it.hard_state()),
         )
     }
 

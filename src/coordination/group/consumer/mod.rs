@@ -76,10 +76,10 @@ impl ConsumerGroup {
         self.state.replay(record);
     }
 
-    /// The hard state, as text to be compared.
+    /// The hard state, to be compared.
     #[cfg(test)]
-    pub(super) fn state_text(&self) -> String {
-        format!("{:?}", self.state)
+    pub(super) fn hard_state(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        self.state.clone()
     }
 
     /// ConsumerGroupHeartbeat.
