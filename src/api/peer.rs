@@ -52,6 +52,8 @@ pub struct Connection {
     pub listener: Arc<str>,
     /// The address of the other end, without its port.
     pub client_host: Arc<str>,
+    /// The same with a slash in front, as Kafka shows the hosts of a group's members.
+    pub shown_host: Arc<str>,
     /// Who it speaks for.
     pub principal: Principal,
     software: RefCell<Option<ClientSoftware>>,
@@ -60,9 +62,11 @@ pub struct Connection {
 impl Connection {
     /// A connection on which nobody has authenticated.
     pub fn anonymous(listener: impl Into<Arc<str>>, client_host: impl Into<Arc<str>>) -> Self {
+        let client_host = client_host.into();
         Connection {
             listener: listener.into(),
-            client_host: client_host.into(),
+            shown_host: format!("/{client_host}").into(),
+            client_host,
             principal: Principal::anonymous(),
             software: RefCell::new(None),
         }
