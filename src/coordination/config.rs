@@ -33,6 +33,8 @@ pub struct GroupConfig {
     pub offset_metadata_bytes_max: usize,
     /// `offsets.retention.minutes`.
     pub offsets_retention: Duration,
+    /// The largest batch `__consumer_offsets` takes (its `max.message.bytes`): what one step may write.
+    pub batch_bytes_max: usize,
 }
 
 /// `group.consumer.migration.policy`: which online changes of protocol are allowed.
@@ -83,6 +85,7 @@ impl Default for GroupConfig {
             consumer_migration_policy: MigrationPolicy::Bidirectional,
             offset_metadata_bytes_max: 4_096,
             offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
+            batch_bytes_max: 1_048_588,
         }
     }
 }

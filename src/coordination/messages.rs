@@ -174,7 +174,19 @@ pub struct FetchOffsets {
     /// Whether offsets of open transactions are to be waited for.
     pub require_stable: bool,
     /// Which; `None` for all the group has.
-    pub wanted: Option<Vec<(Arc<str>, Vec<i32>)>>,
+    pub wanted: Option<Vec<WantedOffsets>>,
+}
+
+/// One topic of a [`FetchOffsets`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedOffsets {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// Its id when the request named it (version 10), else [`TopicId::ZERO`]: an offset that was
+    /// committed for another topic of that name is not given out.
+    pub topic_id: TopicId,
+    /// Its partitions.
+    pub partitions: Vec<i32>,
 }
 
 /// What a group answers, variant by variant of [`Request`].
@@ -365,7 +377,7 @@ pub struct Summary {
     pub protocol_type: Arc<str>,
     /// In the words of the descriptions.
     pub state: &'static str,
-    /// `Classic` or `Consumer`.
+    /// `classic` or `consumer`, as Kafka writes it on the wire.
     pub group_type: &'static str,
 }
 

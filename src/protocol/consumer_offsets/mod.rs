@@ -86,6 +86,49 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Whether it takes the entry of its key away.
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            Record::Offset { value, .. } => value.is_none(),
+            Record::ClassicGroup { value, .. } => value.is_none(),
+            Record::ConsumerGroup { value, .. } => value.is_none(),
+            Record::Member { value, .. } => value.is_none(),
+            Record::TargetEpoch { value, .. } => value.is_none(),
+            Record::TargetMember { value, .. } => value.is_none(),
+            Record::CurrentMember { value, .. } => value.is_none(),
+            Record::RegularExpression { value, .. } => value.is_none(),
+        }
+    }
+
+    /// The group it is about.
+    pub fn group(&self) -> &Arc<str> {
+        match self {
+            Record::Offset { group, .. }
+            | Record::ClassicGroup { group, .. }
+            | Record::ConsumerGroup { group, .. }
+            | Record::Member { group, .. }
+            | Record::TargetEpoch { group, .. }
+            | Record::TargetMember { group, .. }
+            | Record::CurrentMember { group, .. }
+            | Record::RegularExpression { group, .. } => group,
+        }
+    }
+
+    /// The length of its key, in bytes, or a little more.
+    pub fn key_bytes_max(&self) -> usize {
+        let second = match self {
+            Record::Offset { topic, .. } => topic.len() + 4,
+            Record::Member { member, .. }
+            | Record::TargetMember { member, .. }
+            | Record::CurrentMember { member, .. } => member.len(),
+            Record::RegularExpression { expression, .. } => expression.len(),
+            _ => 0,
+        };
+        2 + 2 + self.group().len() + 2 + second
+    }
+}
+
 /// Partitions by topic; the numbers of each topic in ascending order.
 pub type Assignment = BTreeMap<TopicId, Vec<i32>>;
 
@@ -207,6 +250,12 @@ pub struct CurrentMemberValue {
     pub assigned: Assignment,
     /// What it must give up.
     pub pending_revocation: Assignment,
+    /// Per partition of `assigned`, in its order, the epoch at which the member got it; commits
+    /// of an older epoch are checked against it. A topic that is missing was written before
+    /// Kafka 4.3: `member_epoch` counts for all its partitions.
+    pub assigned_epochs: Assignment,
+    /// The same for `pending_revocation`.
+    pub pending_revocation_epochs: Assignment,
 }
 
 /// Kafka's `MemberState`.

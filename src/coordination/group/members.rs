@@ -1,0 +1,116 @@
+//! Whom a member's request concerns: the classic protocol, the consumer protocol, or the change from
+//! one to the other.
+
+use std::sync::Arc;
+
+use crate::coordination::messages::{
+    ConsumerHeartbeat, GroupError, Identity, Join, JoinRefused, Leaving, Reply, Sync,
+};
+use crate::coordination::topics::Topics;
+use crate::coordination::{Now, Step, Ticket};
+
+use super::Group;
+
+impl Group {
+    pub(super) fn join(
+        &mut self,
+        now: Now,
+        join: Join,
+        ticket: Ticket,
+        _topics: &dyn Topics,
+    ) -> Step {
+        if self.consumer.as_ref().is_some_and(|it| !it.is_empty()) {
+            let refused = JoinRefused {
+                error: GroupError::InconsistentGroupProtocol,
+                member_id: join.member_id,
+            };
+            return Step::reply(ticket, Reply::Join(Err(refused)));
+        }
+        if self.classic.is_none() && !join.member_id.is_empty() {
+            let refused = JoinRefused {
+                error: GroupError::UnknownMemberId,
+                member_id: join.member_id,
+            };
+            return Step::reply(ticket, Reply::Join(Err(refused)));
+        }
+        let config = Arc::clone(&self.config);
+        let step = self
+            .classic_or_new()
+            .handle_join(now, &config, join, ticket);
+        self.in_place_of_empty_consumer_group(step)
+    }
+
+    /// Tombstones of an empty consumer group go in front of what makes the group classic.
+    fn in_place_of_empty_consumer_group(&self, step: Step) -> Step {
+        let stays = self.classic.as_ref().is_some_and(|it| !it.is_gone());
+        match &self.consumer {
+            Some(consumer) if stays || !step.records.is_empty() => Step {
+                records: consumer.tombstones(),
+                replies: Vec::new(),
+            }
+            .then(step),
+            _ => step,
+        }
+    }
+
+    pub(super) fn sync(&mut self, now: Now, sync: Sync, ticket: Ticket) -> Step {
+        match &mut self.classic {
+            Some(classic) => classic.handle_sync(now, &self.config, sync, ticket),
+            None => Step::reply(ticket, Reply::Sync(Err(GroupError::UnknownMemberId))),
+        }
+    }
+
+    pub(super) fn heartbeat(&mut self, now: Now, identity: Identity, ticket: Ticket) -> Step {
+        match &mut self.classic {
+            Some(classic) => classic.handle_heartbeat(now, &identity, ticket),
+            None => Step::reply(ticket, Reply::Heartbeat(Err(GroupError::UnknownMemberId))),
+        }
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        now: Now,
+        leaving: Vec<Leaving>,
+        ticket: Ticket,
+        _topics: &dyn Topics,
+    ) -> Step {
+        match &mut self.classic {
+            Some(classic) => classic.handle_leave(now, &self.config, leaving, ticket),
+            // Kafka tells each member that it is unknown, not the caller that the group is.
+            None => {
+                let results = leaving.iter().map(|_| Err(GroupError::UnknownMemberId));
+                Step::reply(ticket, Reply::Leave(Ok(results.collect())))
+            }
+        }
+    }
+
+    pub(super) fn consumer_heartbeat(
+        &mut self,
+        now: Now,
+        heartbeat: ConsumerHeartbeat,
+        ticket: Ticket,
+        topics: &dyn Topics,
+    ) -> Step {
+        let joins = heartbeat.member_epoch == 0;
+        if self.consumer.is_none() && !joins {
+            let error = self.not_found("consumer group");
+            return Step::reply(ticket, Reply::ConsumerHeartbeat(Err(error)));
+        }
+        if self.classic.as_ref().is_some_and(|it| !it.is_empty()) {
+            let error = self.not_found("consumer group");
+            return Step::reply(ticket, Reply::ConsumerHeartbeat(Err(error)));
+        }
+        let config = Arc::clone(&self.config);
+        let step = self
+            .consumer_or_new()
+            .handle_heartbeat(now, &config, heartbeat, ticket, topics);
+        match &self.classic {
+            Some(classic) if !step.records.is_empty() => Step {
+                records: classic.tombstones(),
+                replies: Vec::new(),
+            }
+            .then(step),
+            _ => step,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Commits, fetches and deletions of offsets: what the protocol says to them, then the offsets.
+
+use std::sync::Arc;
+
+use crate::coordination::messages::{
+    CommitOffsets, FetchOffsets, FetchedOffset, GroupError, Reply,
+};
+use crate::coordination::{Now, Step, Ticket};
+
+use super::Group;
+use super::offsets::{CommittedOffsets, Expiry, Planned, Room};
+
+/// From this version of OffsetCommit on, who commits to an unknown group is told so.
+const GROUP_ID_NOT_FOUND_SINCE: i16 = 9;
+
+impl Group {
+    pub(super) fn commit_offsets(
+        &mut self,
+        now: Now,
+        request: &CommitOffsets,
+        ticket: Ticket,
+    ) -> Step {
+        let planned = self.check_commit(now, request).and_then(|()| {
+            CommittedOffsets::plan_commit(&self.id, now.wall, request, &self.config)
+        });
+        planned_step(ticket, planned, Reply::CommitOffsets)
+    }
+
+    fn check_commit(&mut self, now: Now, request: &CommitOffsets) -> Result<(), GroupError> {
+        if let Some(consumer) = &mut self.consumer {
+            return consumer.check_commit(now, request);
+        }
+        if let Some(classic) = &mut self.classic {
+            return classic.check_commit(now, request);
+        }
+        if request.identity.generation < 0 {
+            return Ok(());
+        }
+        Err(match self.exists() {
+            true => GroupError::UnknownMemberId,
+            false if request.version >= GROUP_ID_NOT_FOUND_SINCE => self.not_found("group"),
+            false => GroupError::IllegalGeneration,
+        })
+    }
+
+    pub(super) fn fetch_offsets(
+        &self,
+        request: &FetchOffsets,
+    ) -> Result<Vec<FetchedOffset>, GroupError> {
+        if let Some(consumer) = &self.consumer {
+            consumer.check_fetch(request.member.as_ref())?;
+        }
+        Ok(self.offsets.fetch(request))
+    }
+
+    pub(super) fn delete_offsets(&self, asked: &[(Arc<str>, Vec<i32>)], ticket: Ticket) -> Step {
+        let planned = self.check_delete_offsets().and_then(|()| {
+            let mut room = Room::of_batch(self.config.batch_bytes_max);
+            let is_subscribed = self.subscriptions();
+            self.offsets
+                .plan_delete(&self.id, asked, &is_subscribed, &mut room)
+        });
+        planned_step(ticket, planned, Reply::DeleteOffsets)
+    }
+
+    fn check_delete_offsets(&self) -> Result<(), GroupError> {
+        if !self.exists() {
+            return Err(self.not_found("group"));
+        }
+        match &self.classic {
+            Some(classic) if self.consumer.is_none() => {
+                let speaks_consumer = classic.protocol_type().as_deref() == Some("consumer");
+                match classic.is_empty() || speaks_consumer {
+                    true => Ok(()),
+                    false => Err(GroupError::NonEmptyGroup),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the members read a topic. Of a classic group of consumers whose subscription cannot be
+    /// read every topic is protected.
+    pub(super) fn subscriptions(&self) -> impl Fn(&str) -> bool + use<> {
+        let (topics, unknown) = match (&self.consumer, &self.classic) {
+            (Some(consumer), _) => (Some(consumer.subscribed_topics()), false),
+            (None, Some(classic)) => {
+                let speaks_consumer = classic.protocol_type().as_deref() == Some("consumer");
+                (classic.subscribed_topics(), speaks_consumer)
+            }
+            (None, None) => (None, false),
+        };
+        move |topic: &str| match &topics {
+            Some(topics) => topics.contains(topic),
+            None => unknown,
+        }
+    }
+
+    /// From when on the retention of offsets counts (Kafka's `offsetExpirationCondition` of each kind).
+    pub(super) fn offset_expiry(&self) -> Expiry {
+        let classic = match (&self.consumer, &self.classic) {
+            (None, Some(classic)) => classic,
+            _ => return Expiry::SinceCommit,
+        };
+        match classic.protocol_type().as_deref() {
+            None => Expiry::SinceCommit,
+            Some(_) if classic.is_empty() => match classic.state_since() {
+                Some(since) => Expiry::Since(since),
+                None => Expiry::SinceCommit,
+            },
+            Some("consumer") if classic.is_stable() && classic.subscribed_topics().is_some() => {
+                Expiry::SinceCommit
+            }
+            Some(_) => Expiry::Never,
+        }
+    }
+}
+
+fn planned_step(
+    ticket: Ticket,
+    planned: Result<Planned, GroupError>,
+    reply: impl FnOnce(Result<Vec<Result<(), GroupError>>, GroupError>) -> Reply,
+) -> Step {
+    match planned {
+        Ok((records, results)) => Step {
+            records,
+            replies: vec![(ticket, reply(Ok(results)))],
+        },
+        Err(error) => Step::reply(ticket, reply(Err(error))),
+    }
+}

@@ -1,0 +1,1 @@
+//! Offsets, step by step.

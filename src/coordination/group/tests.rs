@@ -1,0 +1,1 @@
+//! Requests of all sorts to one group.
