@@ -8,6 +8,7 @@
 mod disks;
 mod environment;
 mod front_desk;
+mod groups;
 mod quorum;
 mod reception;
 
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::actors::clock::Clock;
 use crate::actors::controller::AskController;
+use crate::actors::groups::router::GroupRouter;
 use crate::actors::log_dir_opening::DirectoryRefused;
 use crate::actors::metadata::MetadataActor;
 use crate::actors::observe::{OnPanic, PanicWatch};
@@ -100,6 +102,7 @@ pub struct BrokerHandle {
     shutdown: Shutdown,
     quota: ConnectionQuota,
     router: PartitionRouter,
+    groups: GroupRouter,
     quorum: Quorum,
     disks: Disks,
     arbiters: Vec<Arbiter>,
@@ -127,12 +130,12 @@ impl Broker {
         let tables = config.tables();
         let opening = opening(&config, &environment, &disks, clock, &tables);
         let router = start_hosts(&placements.places, &opening);
+        let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
+        let groups = groups::start_hosts(&placements.places, clock, &router, &settings);
+        let hosts = router.hosts().iter();
         let stages = vec![
-            router
-                .hosts()
-                .iter()
-                .map(|host| host.clone().recipient())
-                .collect(),
+            hosts.map(|host| host.clone().recipient()).collect(),
+            groups.listeners,
         ];
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
         let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
@@ -162,6 +165,7 @@ impl Broker {
             shutdown: Shutdown::new(),
             quota: ConnectionQuota::new(reception::quota_limits(&config)),
             router,
+            groups: groups.router,
             quorum,
             disks,
             arbiters: placements.arbiters,

@@ -140,7 +140,9 @@ pub fn group_code(error: &GroupError) -> ErrorCode {
 
 /// The code of what came of one item of a group's answer.
 pub fn group_result_code(result: &Result<(), GroupError>) -> ErrorCode {
-    result.as_ref().map_or_else(group_code, |()| ErrorCode::None)
+    result
+        .as_ref()
+        .map_or_else(group_code, |()| ErrorCode::None)
 }
 
 /// The code of a fetch session that cannot be continued.

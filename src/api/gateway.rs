@@ -12,9 +12,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::data_path::DataPath;
-use crate::metadata::controller::{Reply, Request};
 use crate::coordination::messages as group;
 use crate::coordination::messages::{GroupError, Summary};
+use crate::metadata::controller::{Reply, Request};
 use crate::metadata::{ConfigTables, Endpoint, Image};
 use crate::model::{BrokerId, ClusterId, DirectoryId, ErrorCode, Timestamp, Uuid};
 use crate::net::{LocalBoxFuture, LogGate};

@@ -34,7 +34,9 @@ async fn ask(gateway: &Gateway, request: &HeartbeatRequest) -> ErrorCode {
         instance_id: owned_option(request.group_instance_id.as_ref()),
         generation: request.generation_id,
     };
-    let asked = gateway.groups.ask(&request.group_id, Request::Heartbeat(identity));
+    let asked = gateway
+        .groups
+        .ask(&request.group_id, Request::Heartbeat(identity));
     match asked.await {
         Reply::Heartbeat(Ok(())) => ErrorCode::None,
         Reply::Heartbeat(Err(error)) => group_code(&error),

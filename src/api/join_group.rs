@@ -8,7 +8,7 @@ use super::errors::group_code;
 use super::gateway::Gateway;
 use super::groups::{client, failure, owned, owned_option};
 use super::peer::{Operation, Peer, Resource, authorize};
-use crate::coordination::messages::{GroupError, Join, JoinRefused, Joined, Reply, Request};
+use crate::coordination::messages::{Join, JoinRefused, Joined, Reply, Request};
 use crate::message;
 use crate::model::ErrorCode;
 use crate::protocol::messages::join_group_response::JoinGroupResponseMember;
@@ -32,7 +32,11 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> JoinGroupResponse {
     if !authorize(peer, Operation::Read, Resource::Group(&request.group_id)) {
-        return refused(ErrorCode::GroupAuthorizationFailed, StrBytes::default(), version);
+        return refused(
+            ErrorCode::GroupAuthorizationFailed,
+            StrBytes::default(),
+            version,
+        );
     }
     if request.group_id.is_empty() {
         return refused(ErrorCode::InvalidGroupId, request.member_id, version);

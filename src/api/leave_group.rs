@@ -61,13 +61,17 @@ fn answer(request: LeaveGroupRequest, codes: &[ErrorCode], version: i16) -> Leav
     if version < FIRST_WITH_MEMBERS {
         return refused(codes.first().copied().unwrap_or_default());
     }
-    let members = request.members.into_iter().zip(codes).map(|(member, code)| {
-        message!(MemberResponse {
-            member_id: member.member_id,
-            group_instance_id: member.group_instance_id,
-            error_code: code.code(),
-        })
-    });
+    let members = request
+        .members
+        .into_iter()
+        .zip(codes)
+        .map(|(member, code)| {
+            message!(MemberResponse {
+                member_id: member.member_id,
+                group_instance_id: member.group_instance_id,
+                error_code: code.code(),
+            })
+        });
     message!(LeaveGroupResponse {
         members: members.collect()
     })

@@ -45,7 +45,9 @@ pub(super) async fn handle(
         for partition in &topic.partitions {
             let known = found.and_then(|topic| {
                 let exists = topic.partition(partition.partition_index).is_some();
-                exists.then_some(topic).ok_or(ErrorCode::UnknownTopicOrPartition)
+                exists
+                    .then_some(topic)
+                    .ok_or(ErrorCode::UnknownTopicOrPartition)
             });
             if let Ok(topic) = known {
                 offsets.push(commit_offset(topic, partition));

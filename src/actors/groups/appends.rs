@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use super::messages::{AppendRecords, NotStored, Stored};
 use super::group::GroupActor;
+use super::messages::{AppendRecords, NotStored, Stored};
 use crate::model::{Offset, Timestamp};
 use crate::record::{BatchBuilder, Codec, Scratch, ValidBatch};
 use actix::Addr;
@@ -74,7 +74,8 @@ impl Appends {
             let Batch { builder, steps } = self.waiting.pop_front()?;
             let built = builder.build().map_err(|error| error.to_string());
             let valid = built.and_then(|bytes| {
-                ValidBatch::from_builder(bytes, &mut self.scratch).map_err(|error| error.to_string())
+                ValidBatch::from_builder(bytes, &mut self.scratch)
+                    .map_err(|error| error.to_string())
             });
             match valid {
                 Ok(batch) => {
@@ -83,7 +84,9 @@ impl Appends {
                 }
                 Err(error) => {
                     log::error!("the records of groups cannot be made a batch: {error}");
-                    steps.into_iter().for_each(|step| refuse(step, NotStored::Failed));
+                    steps
+                        .into_iter()
+                        .for_each(|step| refuse(step, NotStored::Failed));
                 }
             }
         }

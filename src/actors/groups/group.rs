@@ -137,7 +137,8 @@ impl GroupActor {
     /// Gives replies, now or when what was appended before them is committed.
     fn give(&mut self, replies: Vec<(Ticket, Reply)>) {
         let slots = replies.into_iter();
-        let slots = slots.filter_map(|(ticket, reply)| Some((self.callers.remove(&ticket)?, reply)));
+        let slots =
+            slots.filter_map(|(ticket, reply)| Some((self.callers.remove(&ticket)?, reply)));
         if self.committed >= self.appended {
             return slots.for_each(|(slot, reply)| slot.answer(reply));
         }
@@ -156,10 +157,7 @@ impl GroupActor {
     /// Records are committed up to here: who waited for that is answered.
     fn commit(&mut self, high_watermark: Offset) {
         self.committed = self.committed.max(high_watermark);
-        while let Some(held) = self
-            .held
-            .pop_front_if(|held| held.until <= high_watermark)
-        {
+        while let Some(held) = self.held.pop_front_if(|held| held.until <= high_watermark) {
             for (slot, reply) in held.replies {
                 slot.answer(reply);
             }

@@ -55,9 +55,7 @@ impl GroupHost {
             let led = led.filter(move |(_, partition)| partition.leader == me);
             led.map(|(index, _)| (index, (topic.id, index)))
         });
-        partitions
-            .filter(|(_, key)| self.share.has(key))
-            .collect()
+        partitions.filter(|(_, key)| self.share.has(key)).collect()
     }
 
     /// Ends the shards of partitions that are not led here any more, and starts those that are now.
@@ -110,7 +108,10 @@ fn configs_changed(delta: &Delta) -> Option<Arc<[Arc<str>]>> {
         ResourceKind::ClientMetrics => false,
     };
     let changed = delta.configs_changed.iter();
-    let mut changed = changed.clone().filter(|r| concerns(r.kind, &r.name)).peekable();
+    let mut changed = changed
+        .clone()
+        .filter(|r| concerns(r.kind, &r.name))
+        .peekable();
     changed.peek()?;
     let groups = changed.filter(|resource| resource.kind == ResourceKind::Group);
     Some(groups.map(|group| Arc::from(group.name.as_str())).collect())

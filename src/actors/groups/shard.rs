@@ -107,10 +107,13 @@ impl GroupShardActor {
                 Some(Err(_)) | None => Err(LoadError::Absent),
             }
         };
-        ctx.spawn(work.into_actor(self).map(|outcome, shard, ctx| match outcome {
-            Ok((loaded, high_watermark)) => shard.serve(loaded, high_watermark, ctx),
-            Err(error) => shard.look_again(&error, ctx),
-        }));
+        ctx.spawn(
+            work.into_actor(self)
+                .map(|outcome, shard, ctx| match outcome {
+                    Ok((loaded, high_watermark)) => shard.serve(loaded, high_watermark, ctx),
+                    Err(error) => shard.look_again(&error, ctx),
+                }),
+        );
     }
 
     fn serve(&mut self, loaded: Loaded, high_watermark: Offset, ctx: &mut Context<Self>) {
@@ -382,9 +385,10 @@ impl Handler<ConfigsChanged> for GroupShardActor {
     type Result = ();
 
     fn handle(&mut self, ConfigsChanged(groups): ConfigsChanged, _: &mut Context<Self>) {
-        self.appends.bytes_max = bytes_max(&self.around);
-        for id in groups.iter() {
-            if let Some(resident) = self.groups.get(id) {
+        let bytes_max = bytes_max(&self.around);
+        let all = std::mem::replace(&mut self.appends.bytes_max, bytes_max) != bytes_max;
+        for (id, resident) in &self.groups {
+            if all || groups.contains(id) {
                 let config = self.around.group_config(id);
                 resident.actor.do_send(Configure(config));
             }
