@@ -9,6 +9,8 @@
 
 pub mod api_key;
 pub mod consumer_offsets;
+pub mod consumer_protocol;
+mod cursor;
 mod error;
 pub mod fetch;
 mod frame;

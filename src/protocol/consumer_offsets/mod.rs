@@ -6,11 +6,25 @@
 //! actor encodes them into batches and back. Invariant: whatever Kafka 4.3 wrote can be read here,
 //! and what is written here Kafka's `OffsetsMessageFormatter` and `GroupMetadataMessageFormatter` read.
 
+mod assignment_value;
+mod classic_value;
+mod codec;
+mod consumer_value;
+mod key;
+mod offset_value;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
+pub use codec::{Decoder, EncodedRecord, decode, encode};
+
+use super::ProtocolError;
+use super::cursor::Cursor;
+use super::writer::{put_count, put_varint};
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 
 /// One record. `value: None` is a tombstone: it takes the entry of that key away.
@@ -280,4 +294,43 @@ pub struct RegularExpressionValue {
     pub version: i64,
     /// When.
     pub resolved: Timestamp,
+}
+
+/// The version a value begins with. Newer versions than are known would have other fields: Kafka
+/// adds nothing but tagged ones (KIP-915), so that this is not met in practice.
+fn version(cursor: &mut Cursor<'_>, version_max: i16) -> Result<i16, ProtocolError> {
+    let version = cursor.i16()?;
+    match (0..=version_max).contains(&version) {
+        true => Ok(version),
+        false => Err(cursor.malformed(&format!("value version {version}"))),
+    }
+}
+
+/// A name of its own; the empty one costs nothing.
+fn text(text: &str) -> Arc<str> {
+    match text.is_empty() {
+        true => Arc::default(),
+        false => Arc::from(text),
+    }
+}
+
+fn put_bytes(buffer: &mut BytesMut, flexible: bool, bytes: &[u8]) -> Result<(), ProtocolError> {
+    put_count(buffer, flexible, bytes.len())?;
+    buffer.put_slice(bytes);
+    Ok(())
+}
+
+fn put_no_tags(buffer: &mut BytesMut) {
+    buffer.put_u8(0);
+}
+
+/// The only tagged field of a structure.
+fn put_tag(buffer: &mut BytesMut, tag: u32, field: &[u8]) -> Result<(), ProtocolError> {
+    let length = i32::try_from(field.len())
+        .map_err(|_| ProtocolError::Unencodable(format!("a field of {} bytes", field.len())))?;
+    put_varint(buffer, 1);
+    put_varint(buffer, tag);
+    put_varint(buffer, length.unsigned_abs());
+    buffer.put_slice(field);
+    Ok(())
 }
