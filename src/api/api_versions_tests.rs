@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::api::testing_tests::Desk;
-use crate::metadata::controller::{FeatureUpdate, Request, UpgradeType};
+use crate::metadata::controller::{
+    FeatureUpdate, METADATA_VERSION, METADATA_VERSION_MAX, Request, UpgradeType,
+};
 use crate::net::Reply;
 
 fn introduce(name: &str, version: &str) -> ApiVersionsRequest {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::group::GroupActor;
 use super::messages::{AppendRecords, NotStored, Stored};
 use crate::model::{Offset, Timestamp};
+use crate::protocol::consumer_offsets::{EncodedRecord, encode};
 use crate::record::{BatchBuilder, Codec, Scratch, ValidBatch};
 use actix::Addr;
 
@@ -44,9 +45,14 @@ impl Appends {
 
     /// Puts a step behind those that wait; one that no batch can hold is refused at once.
     pub(super) fn push(&mut self, step: AppendRecords, now: Timestamp) {
-        let encoded: Vec<_> = step.records.iter().map(|record| record.encode()).collect();
-        let sizes = encoded.iter().map(|(key, value)| {
-            RECORD_OVERHEAD + key.len() + value.as_ref().map_or(0, |value| value.len())
+        let encoded: Result<Vec<EncodedRecord>, _> = step.records.iter().map(encode).collect();
+        let Ok(encoded) = encoded else {
+            // A name is longer than the format can say.
+            return refuse(step, NotStored::TooLarge);
+        };
+        let sizes = encoded.iter().map(|record| {
+            let value = record.value.as_ref().map_or(0, |value| value.len());
+            RECORD_OVERHEAD + record.key.len() + value
         });
         let size: usize = sizes.sum();
         let empty = BatchBuilder::new().codec(self.codec);
@@ -61,7 +67,7 @@ impl Appends {
             });
         }
         if let Some(batch) = self.waiting.back_mut() {
-            for (key, value) in &encoded {
+            for EncodedRecord { key, value } in &encoded {
                 batch.builder.append(now, Some(key), value.as_deref(), &[]);
             }
             batch.steps.push(step);
@@ -122,11 +128,6 @@ impl Appends {
         for step in self.under_way.drain(..) {
             refuse(step, why);
         }
-    }
-
-    /// Whether a batch is under way.
-    pub(super) fn is_under_way(&self) -> bool {
-        !self.under_way.is_empty()
     }
 }
 

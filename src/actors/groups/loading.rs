@@ -15,7 +15,7 @@ use crate::actors::partition_messages::View;
 use crate::coordination::group::Group;
 use crate::metadata::Image;
 use crate::model::Offset;
-use crate::protocol::consumer_offsets::Record;
+use crate::protocol::consumer_offsets::Decoder;
 use crate::record::{BatchHeader, Scratch, batches, records, verify_crc};
 use crate::storage::{LogReader, ReadError};
 
@@ -58,6 +58,7 @@ pub(super) async fn load(
         image,
         buffer: BytesMut::new(),
         scratch: Scratch::new(),
+        decoder: Decoder::default(),
         loaded: Loaded {
             groups: HashMap::new(),
             end,
@@ -84,6 +85,7 @@ struct Loading {
     image: Arc<Image>,
     buffer: BytesMut,
     scratch: Scratch,
+    decoder: Decoder,
     loaded: Loaded,
 }
 
@@ -150,8 +152,11 @@ impl Loading {
 
     fn replay(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.loaded.records += 1;
-        let record = match Record::decode(key.unwrap_or_default(), value) {
-            Ok(record) => record,
+        let decoded = self.decoder.decode(key.unwrap_or_default(), value);
+        let record = match decoded {
+            Ok(Some(record)) => record,
+            // Of other kinds of groups, of which this broker has none.
+            Ok(None) => return,
             Err(error) => return self.skip(&format!("a record: {error}")),
         };
         let id = record.group();
