@@ -346,4 +346,4 @@ impl PartitionRouter {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
