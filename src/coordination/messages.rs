@@ -324,7 +324,7 @@ pub struct ClassicMemberDescription {
     pub client: Client,
     /// The metadata for the chosen protocol; empty unless stable.
     pub metadata: Bytes,
-    /// Its assignment; empty unless stable.
+    /// Its assignment; during a rebalance the one it had before, or none.
     pub assignment: Bytes,
 }
 

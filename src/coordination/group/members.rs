@@ -42,7 +42,7 @@ impl Group {
 
     /// Tombstones of an empty consumer group go in front of what makes the group classic.
     fn in_place_of_empty_consumer_group(&self, step: Step) -> Step {
-        let stays = self.classic.as_ref().is_some_and(|it| !it.is_gone());
+        let stays = self.classic.as_ref().is_some_and(|it| it.is_known());
         match &self.consumer {
             Some(consumer) if stays || !step.records.is_empty() => Step {
                 records: consumer.tombstones(),
@@ -55,7 +55,7 @@ impl Group {
 
     pub(super) fn sync(&mut self, now: Now, sync: Sync, ticket: Ticket) -> Step {
         match &mut self.classic {
-            Some(classic) => classic.handle_sync(now, &self.config, sync, ticket),
+            Some(classic) => classic.handle_sync(now, sync, ticket),
             None => Step::reply(ticket, Reply::Sync(Err(GroupError::UnknownMemberId))),
         }
     }
@@ -75,7 +75,7 @@ impl Group {
         _topics: &dyn Topics,
     ) -> Step {
         match &mut self.classic {
-            Some(classic) => classic.handle_leave(now, &self.config, leaving, ticket),
+            Some(classic) => classic.handle_leave(now, &leaving, ticket),
             // Kafka tells each member that it is unknown, not the caller that the group is.
             None => {
                 let results = leaving.iter().map(|_| Err(GroupError::UnknownMemberId));
@@ -104,9 +104,9 @@ impl Group {
         let step = self
             .consumer_or_new()
             .handle_heartbeat(now, &config, heartbeat, ticket, topics);
-        match &self.classic {
-            Some(classic) if !step.records.is_empty() => Step {
-                records: classic.tombstones(),
+        match self.classic_tombstone() {
+            Some(tombstone) if !step.records.is_empty() => Step {
+                records: vec![tombstone],
                 replies: Vec::new(),
             }
             .then(step),

@@ -31,7 +31,6 @@ use super::{Now, Step, Ticket};
 
 /// A group. One that has neither members nor offsets nor records is [`Group::is_gone`], and a new one
 /// is the same as one that never was.
-#[derive(Debug)]
 pub struct Group {
     id: Arc<str>,
     config: Arc<GroupConfig>,
@@ -115,7 +114,7 @@ impl Group {
         if let Some(classic) = &mut self.classic
             && is_due(classic.next_timeout())
         {
-            let step = classic.handle_timeout(now, &self.config);
+            let step = classic.handle_timeout(now);
             if step.records.is_empty() {
                 self.drop_blank();
             }
@@ -146,7 +145,7 @@ impl Group {
     pub fn handle_loaded(&mut self, now: Now) -> Step {
         let mut step = Step::none();
         if let Some(classic) = &mut self.classic {
-            step = step.then(classic.handle_loaded(now));
+            step = step.then(classic.handle_loaded(now, &self.config));
         }
         if let Some(consumer) = &mut self.consumer {
             step = step.then(consumer.handle_loaded(now, &self.config));
@@ -207,14 +206,20 @@ impl Group {
             && self.removals.is_idle()
     }
 
-    /// The hard state as records that would make it again; for tests, and for whoever writes
-    /// a snapshot.
-    pub fn to_records(&self) -> Vec<Record> {
+    /// The hard state as records that would make it again. While a classic rebalance runs the group
+    /// that was is not told any more: its members are those to be.
+    #[cfg(test)]
+    fn to_records(&self) -> Vec<Record> {
         let mut records = self.offsets.to_records(&self.id);
+        let settled = |it: &&Box<ClassicGroup>| it.is_stored() && (it.is_stable() || it.is_empty());
         records.extend(
             self.classic
                 .iter()
-                .filter_map(|classic| classic.to_record()),
+                .filter(settled)
+                .map(|classic| Record::ClassicGroup {
+                    group: Arc::clone(&self.id),
+                    value: Some(classic.value()),
+                }),
         );
         records.extend(self.consumer.iter().flat_map(|it| it.to_records()));
         records
@@ -247,7 +252,7 @@ impl Group {
     }
 
     fn drop_blank_classic(&mut self) {
-        if self.classic.as_ref().is_some_and(|it| it.is_gone()) {
+        if self.classic.as_ref().is_some_and(|it| !it.is_known()) {
             self.classic = None;
         }
     }
@@ -285,20 +290,37 @@ impl Group {
     }
 
     fn summary(&self) -> Option<Summary> {
-        let (protocol_type, state, group_type) = match (&self.consumer, &self.classic) {
-            (Some(consumer), _) => (Arc::from("consumer"), consumer.state(), "consumer"),
-            (None, Some(classic)) => {
-                let description = classic.describe();
-                (description.protocol_type, description.state, "classic")
-            }
-            (None, None) if self.exists() => (Arc::default(), "Empty", "classic"),
-            (None, None) => return None,
+        if let (None, Some(classic)) = (&self.consumer, &self.classic) {
+            return Some(classic.summary());
+        }
+        let (protocol_type, state, group_type) = match &self.consumer {
+            Some(consumer) => (Arc::from("consumer"), consumer.state(), "consumer"),
+            None if self.exists() => (Arc::default(), "Empty", "classic"),
+            None => return None,
         };
         Some(Summary {
             group_id: Arc::clone(&self.id),
             protocol_type,
             state,
             group_type,
+        })
+    }
+
+    /// What takes the group itself out of the log, without its offsets.
+    fn own_tombstones(&self) -> Vec<Record> {
+        let mut records = match &self.consumer {
+            Some(consumer) => consumer.tombstones(),
+            None => Vec::new(),
+        };
+        records.extend(self.classic_tombstone());
+        records
+    }
+
+    fn classic_tombstone(&self) -> Option<Record> {
+        let classic = self.classic.as_ref()?;
+        classic.is_stored().then(|| Record::ClassicGroup {
+            group: Arc::clone(&self.id),
+            value: None,
         })
     }
 }

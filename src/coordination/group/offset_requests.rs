@@ -6,6 +6,7 @@ use crate::coordination::messages::{
     CommitOffsets, FetchOffsets, FetchedOffset, GroupError, Reply,
 };
 use crate::coordination::{Now, Step, Ticket};
+use crate::model::Timestamp;
 
 use super::Group;
 use super::offsets::{CommittedOffsets, Expiry, Planned, Room};
@@ -56,7 +57,7 @@ impl Group {
     pub(super) fn delete_offsets(&self, asked: &[(Arc<str>, Vec<i32>)], ticket: Ticket) -> Step {
         let planned = self.check_delete_offsets().and_then(|()| {
             let mut room = Room::of_batch(self.config.batch_bytes_max);
-            let is_subscribed = self.subscriptions();
+            let is_subscribed = |topic: &str| self.is_subscribed_to(topic);
             self.offsets
                 .plan_delete(&self.id, asked, &is_subscribed, &mut room)
         });
@@ -68,31 +69,17 @@ impl Group {
             return Err(self.not_found("group"));
         }
         match &self.classic {
-            Some(classic) if self.consumer.is_none() => {
-                let speaks_consumer = classic.protocol_type().as_deref() == Some("consumer");
-                match classic.is_empty() || speaks_consumer {
-                    true => Ok(()),
-                    false => Err(GroupError::NonEmptyGroup),
-                }
-            }
+            Some(classic) if self.consumer.is_none() => classic.check_delete_offsets(),
             _ => Ok(()),
         }
     }
 
-    /// Whether the members read a topic. Of a classic group of consumers whose subscription cannot be
-    /// read every topic is protected.
-    pub(super) fn subscriptions(&self) -> impl Fn(&str) -> bool + use<> {
-        let (topics, unknown) = match (&self.consumer, &self.classic) {
-            (Some(consumer), _) => (Some(consumer.subscribed_topics()), false),
-            (None, Some(classic)) => {
-                let speaks_consumer = classic.protocol_type().as_deref() == Some("consumer");
-                (classic.subscribed_topics(), speaks_consumer)
-            }
-            (None, None) => (None, false),
-        };
-        move |topic: &str| match &topics {
-            Some(topics) => topics.contains(topic),
-            None => unknown,
+    /// Whether the members read a topic.
+    pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
+        match (&self.consumer, &self.classic) {
+            (Some(consumer), _) => consumer.is_subscribed_to(topic),
+            (None, Some(classic)) => classic.is_subscribed_to(topic),
+            (None, None) => false,
         }
     }
 
@@ -102,16 +89,20 @@ impl Group {
             (None, Some(classic)) => classic,
             _ => return Expiry::SinceCommit,
         };
-        match classic.protocol_type().as_deref() {
-            None => Expiry::SinceCommit,
-            Some(_) if classic.is_empty() => match classic.state_since() {
-                Some(since) => Expiry::Since(since),
-                None => Expiry::SinceCommit,
-            },
-            Some("consumer") if classic.is_stable() && classic.subscribed_topics().is_some() => {
-                Expiry::SinceCommit
-            }
-            Some(_) => Expiry::Never,
+        if classic.protocol_type().is_none() {
+            return Expiry::SinceCommit;
+        }
+        if classic.is_empty() {
+            return match classic.state_since() {
+                Timestamp::NONE => Expiry::SinceCommit,
+                since => Expiry::Since(since),
+            };
+        }
+        let topics_are_known =
+            classic.uses_consumer_protocol() && classic.subscribed_topics().is_some();
+        match classic.is_stable() && topics_are_known {
+            true => Expiry::SinceCommit,
+            false => Expiry::Never,
         }
     }
 }

@@ -106,12 +106,7 @@ impl Group {
     }
 
     fn check_delete(&self) -> Result<(), GroupError> {
-        let has_members = match (&self.consumer, &self.classic) {
-            (Some(consumer), _) => !consumer.is_empty(),
-            (None, Some(classic)) => !classic.is_empty(),
-            (None, None) => false,
-        };
-        if has_members {
+        if self.has_members() {
             return Err(GroupError::NonEmptyGroup);
         }
         match self.exists() {
@@ -120,12 +115,19 @@ impl Group {
         }
     }
 
+    /// Whether anybody is in, or about to be.
+    fn has_members(&self) -> bool {
+        match (&self.consumer, &self.classic) {
+            (Some(consumer), _) => !consumer.is_empty(),
+            (None, Some(classic)) => !classic.is_empty(),
+            (None, None) => false,
+        }
+    }
+
     /// The tombstones of the group itself, behind those of its offsets; they are few, for it has no
     /// members. False when they need a batch of their own.
     fn add_own_tombstones(&self, records: &mut Vec<Record>, room: &mut Room) -> bool {
-        let own: Vec<Record> = (self.consumer.iter().flat_map(|it| it.tombstones()))
-            .chain(self.classic.iter().flat_map(|it| it.tombstones()))
-            .collect();
+        let own = self.own_tombstones();
         let fits = own
             .iter()
             .all(|record| room.take_record(record.key_bytes_max()));
@@ -145,16 +147,11 @@ impl Group {
             self.offset_expiry(),
             self.config.offsets_retention,
             now.wall,
-            &self.subscriptions(),
+            &|topic| self.is_subscribed_to(topic),
             &mut room,
         );
-        let has_members = match (&self.consumer, &self.classic) {
-            (Some(consumer), _) => !consumer.is_empty(),
-            (None, Some(classic)) => !classic.is_empty(),
-            (None, None) => false,
-        };
         let mut has_more = removal.has_more;
-        if !has_more && !removal.keeps_some && !has_members {
+        if !has_more && !removal.keeps_some && !self.has_members() {
             has_more = !self.add_own_tombstones(&mut removal.records, &mut room);
         }
         self.removals.expiring = has_more;
@@ -196,7 +193,8 @@ impl Group {
             &|topic| topics.by_name(topic).map(|facts| facts.id),
             &mut room,
         );
-        if !removal.has_more {
+        // Not before nothing is found: what was found may yet not be stored.
+        if removal.records.is_empty() {
             self.removals.topics.clear();
         }
         self.removals.settle(now);

@@ -1,6 +1,5 @@
 //! Stands in until the consumer protocol lands: a group that lets nobody in.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::coordination::config::GroupConfig;
@@ -110,8 +109,8 @@ impl ConsumerGroup {
         "Empty"
     }
 
-    pub fn subscribed_topics(&self) -> BTreeSet<Arc<str>> {
-        BTreeSet::new()
+    pub fn is_subscribed_to(&self, _: &str) -> bool {
+        false
     }
 
     pub fn to_records(&self) -> Vec<Record> {

@@ -9,6 +9,9 @@ use crate::protocol::consumer_offsets::{OffsetValue, Record};
 
 use super::{CommittedOffsets, Planned, Room};
 
+/// What a string of a schema that is not flexible has at most, as that of offsets that expire.
+const STRING_BYTES_MAX: usize = i16::MAX as usize;
+
 impl CommittedOffsets {
     /// Plans a commit that the group's protocol has let in. Fails with [`GroupError::TooLarge`] when
     /// the records would not fit in one batch: then nothing is committed.
@@ -25,7 +28,8 @@ impl CommittedOffsets {
         let mut records = Vec::with_capacity(request.offsets.len());
         let mut results = Vec::with_capacity(request.offsets.len());
         for offset in &request.offsets {
-            if is_too_long(&offset.metadata, config.offset_metadata_bytes_max) {
+            let unstorable = expires.is_some() && offset.metadata.len() > STRING_BYTES_MAX;
+            if unstorable || is_too_long(&offset.metadata, config.offset_metadata_bytes_max) {
                 results.push(Err(GroupError::OffsetMetadataTooLarge));
                 continue;
             }

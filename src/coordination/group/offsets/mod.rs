@@ -9,8 +9,6 @@ mod commit;
 mod fetch;
 mod removal;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +17,8 @@ use crate::coordination::messages::GroupError;
 use crate::protocol::consumer_offsets::{OffsetValue, Record};
 
 pub use removal::{Expiry, Removal, Room};
+#[cfg(test)]
+pub(super) use table::PACKED_BYTES;
 use table::TopicOffsets;
 
 /// Records to append, and one result per partition asked, in order.
@@ -32,7 +32,7 @@ pub struct CommittedOffsets {
     count: usize,
     /// Partitions for which a transaction that is open holds an offset; none until transactions
     /// are coordinated.
-    pending: BTreeMap<Arc<str>, BTreeSet<i32>>,
+    pub(super) pending: BTreeMap<Arc<str>, BTreeSet<i32>>,
 }
 
 impl CommittedOffsets {

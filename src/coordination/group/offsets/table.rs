@@ -33,6 +33,10 @@ struct Rare {
     topic_id: TopicId,
 }
 
+/// What an offset takes that has nothing rare.
+#[cfg(test)]
+pub(in super::super) const PACKED_BYTES: usize = size_of::<Packed>();
+
 impl TopicOffsets {
     /// Whether there is no offset.
     pub(super) fn is_empty(&self) -> bool {

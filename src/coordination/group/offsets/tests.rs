@@ -1,1 +1,0 @@
-//! Offsets, step by step.

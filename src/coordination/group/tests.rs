@@ -1,1 +1,0 @@
-//! Requests of all sorts to one group.

@@ -1,0 +1,6 @@
+//! Groups behind their facade.
+
+mod delete_tests;
+pub(super) mod driven;
+mod expiry_tests;
+mod offsets_tests;
