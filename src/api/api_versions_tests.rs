@@ -69,7 +69,10 @@ fn every_version_lists_the_table_and_only_what_it_can_carry() {
             // Clients of version 3 cannot read a feature whose lowest level is 0.
             let all = [("group.version", 0, 1), ("metadata.version", 7, 30)];
             assert_eq!(supported, all[usize::from(version < 4)..]);
-            assert_eq!(finalized, [("group.version", 1, 1), ("metadata.version", 30, 30)]);
+            assert_eq!(
+                finalized,
+                [("group.version", 1, 1), ("metadata.version", 30, 30)]
+            );
             let epoch = i64::try_from(desk.gateway.image.load().version).unwrap();
             assert_eq!(answer.finalized_features_epoch, epoch);
             assert!(!answer.zk_migration_ready);

@@ -220,8 +220,17 @@ fn the_consumer_protocol_can_be_turned_off_and_on_again() {
     assert_eq!(level(&desk), Some(1), "a new cluster has it");
     let answer = update(&desk, 1, GROUP_VERSION, 2);
     assert_eq!(answer.error_code, 95);
-    assert!(answer.error_message.unwrap().ends_with("only supports versions 0-1"));
-    assert_eq!(update(&desk, 1, GROUP_VERSION, 0).error_code, 95, "an upgrade goes up");
+    assert!(
+        answer
+            .error_message
+            .unwrap()
+            .ends_with("only supports versions 0-1")
+    );
+    assert_eq!(
+        update(&desk, 1, GROUP_VERSION, 0).error_code,
+        95,
+        "an upgrade goes up"
+    );
     let answer: UpdateFeaturesResponse = desk.ask(
         1,
         message!(UpdateFeaturesRequest {

@@ -234,6 +234,7 @@ pub(super) fn identity(member: &str, generation: i32) -> Identity {
     }
 }
 
+/// A join; a new member's id is made of the session timeout, so that two can be told apart.
 pub(super) fn join(member: &str, session_timeout_ms: i32) -> Request {
     Request::Join(Join {
         client: Client {
@@ -249,7 +250,7 @@ pub(super) fn join(member: &str, session_timeout_ms: i32) -> Request {
         reason: None,
         requires_known_member_id: false,
         supports_skipping_assignment: true,
-        fresh: Uuid([7; 16]),
+        fresh: Uuid([session_timeout_ms.to_le_bytes()[0]; 16]),
     })
 }
 

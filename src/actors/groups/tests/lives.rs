@@ -103,7 +103,11 @@ async fn who_waits_when_leadership_is_lost_is_sent_elsewhere_and_it_can_come_bac
     let joining = groups.send("g", join("", 10_000)).await;
     groups.change(&[leader(2)]).await;
     drop(joining);
-    assert_eq!(groups.commit("g", 2).await, None, "nobody coordinates it here");
+    assert_eq!(
+        groups.commit("g", 2).await,
+        None,
+        "nobody coordinates it here"
+    );
     assert!(groups.router.shards().is_empty());
     assert_eq!(groups.quota.held(), 0);
     groups.change(&[leader(1)]).await;
@@ -138,8 +142,15 @@ async fn invented_groups_are_refused_beyond_the_limit_and_leave_others_alone() {
     let refused = failed(GroupError::TooManyGroups);
     assert_eq!(groups.commit("one-more", 1).await, refused);
     assert_eq!(groups.commit("g1", 2).await, stored());
-    assert_eq!(groups.committed("one-more").await, -1, "looking makes no group");
-    assert_eq!(groups.ask("g0", Request::Delete).await, Some(Reply::Delete(Ok(()))));
+    assert_eq!(
+        groups.committed("one-more").await,
+        -1,
+        "looking makes no group"
+    );
+    assert_eq!(
+        groups.ask("g0", Request::Delete).await,
+        Some(Reply::Delete(Ok(())))
+    );
     groups.bench.settle().await;
     assert_eq!(groups.quota.held(), 2, "its place is free again");
     assert_eq!(groups.commit("one-more", 1).await, stored());
@@ -180,5 +191,6 @@ async fn the_offsets_of_a_deleted_topic_go_with_it() {
     assert_eq!(groups.commit("g", 1).await, stored());
     let id = topic_id(5);
     groups.change(&[MetadataRecord::RemoveTopic { id }]).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(groups.committed("g").await, -1);
 }

@@ -56,7 +56,7 @@ async fn a_join_waits_for_the_others_and_is_answered_with_them() {
     tokio::time::pause();
     let groups = GroupBench::start(Arc::new(MemoryDisk::new()), &[]).await;
     let member = settle_in(&groups, "g", 10_000).await;
-    let second = groups.send("g", join("", 10_000)).await;
+    let second = groups.send("g", join("", 10_001)).await;
     let heartbeat = Request::Heartbeat(identity(&member, 1));
     let rebalance = Some(Reply::Heartbeat(Err(GroupError::RebalanceInProgress)));
     assert_eq!(groups.ask("g", heartbeat).await, rebalance);
@@ -68,7 +68,11 @@ async fn a_join_waits_for_the_others_and_is_answered_with_them() {
     };
     assert_eq!((first.generation, second.generation), (2, 2));
     assert_eq!((&*first.leader, first.members.len()), (&*member, 2));
-    assert_eq!(groups.bench.clock.now().0, 0, "nobody waited for a deadline");
+    assert_eq!(
+        groups.bench.clock.now().0,
+        0,
+        "nobody waited for a deadline"
+    );
 }
 
 #[actix::test]

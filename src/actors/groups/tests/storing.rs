@@ -71,7 +71,10 @@ async fn an_answer_waits_until_what_it_tells_is_committed() {
     assert!(told.is_err(), "and nobody is told before the disk has it");
     groups.bench.work().await;
     assert_eq!(waiting.await, stored());
-    assert_eq!(groups.bench.clock.now().0, 0, "nobody waited for a deadline");
+    assert!(
+        groups.bench.clock.now().0 < 10,
+        "nobody waited for a deadline"
+    );
 }
 
 fn records_in_log(groups: &GroupBench) -> i64 {
@@ -105,7 +108,11 @@ async fn who_waits_for_a_commit_that_does_not_come_is_told_at_the_deadline() {
     let due = COMMIT_TIMEOUT.as_millis();
     assert!((due..=due + 1).contains(&now), "{now}");
     groups.bench.work_all().await;
-    assert_eq!(groups.committed("g").await, 1, "what was stored counts all the same");
+    assert_eq!(
+        groups.committed("g").await,
+        1,
+        "what was stored counts all the same"
+    );
 }
 
 #[actix::test]
@@ -134,7 +141,11 @@ async fn a_disk_that_fails_answers_everybody_and_loses_nothing_it_answered() {
     assert_eq!(groups.commit("g", 2).await, refused);
     assert_eq!(groups.commit("new", 1).await, refused);
     assert_eq!(groups.committed("g").await, 1);
-    assert_eq!(groups.quota.held(), 1, "a group that is not stored is not kept");
+    assert_eq!(
+        groups.quota.held(),
+        1,
+        "a group that is not stored is not kept"
+    );
 }
 
 #[actix::test]

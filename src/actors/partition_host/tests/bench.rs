@@ -51,7 +51,11 @@ pub(in crate::actors) fn topic_id(number: u8) -> TopicId {
 }
 
 /// The records of a topic with one partition.
-pub(in crate::actors) fn topic(name: &str, id: u8, configs: &[(&str, &str)]) -> Vec<MetadataRecord> {
+pub(in crate::actors) fn topic(
+    name: &str,
+    id: u8,
+    configs: &[(&str, &str)],
+) -> Vec<MetadataRecord> {
     let mut records = vec![
         MetadataRecord::Topic {
             name: name.to_owned(),
@@ -102,7 +106,10 @@ impl Bench {
     }
 
     /// A host whose disk works when [`Self::work`] is called; its topics are open already.
-    pub(in crate::actors) async fn by_hand(disk: Arc<dyn Disk>, records: &[MetadataRecord]) -> Bench {
+    pub(in crate::actors) async fn by_hand(
+        disk: Arc<dyn Disk>,
+        records: &[MetadataRecord],
+    ) -> Bench {
         let (threads, jobs) = DiskThreads::by_hand();
         let mut bench = Bench::empty(disk, threads, Some(jobs));
         let told = bench.send_change(records);
@@ -242,7 +249,12 @@ impl Bench {
         outcome(self.append(topic, batch(value, self.clock.wall()))).await
     }
 
-    pub(in crate::actors) async fn read(&self, topic: u8, from: i64, bell: Option<FetchBell>) -> ReadReply {
+    pub(in crate::actors) async fn read(
+        &self,
+        topic: u8,
+        from: i64,
+        bell: Option<FetchBell>,
+    ) -> ReadReply {
         let (mut slots, gathered) = gather(1);
         let read = Read {
             offset: Offset(from),
