@@ -103,7 +103,7 @@ impl Group {
         let config = Arc::clone(&self.config);
         let step = self
             .consumer_or_new()
-            .handle_heartbeat(now, &config, heartbeat, ticket, topics);
+            .handle_heartbeat(now, &config, &heartbeat, ticket, topics);
         match self.classic_tombstone() {
             Some(tombstone) if !step.records.is_empty() => Step {
                 records: vec![tombstone],

@@ -206,23 +206,18 @@ impl Group {
             && self.removals.is_idle()
     }
 
-    /// The hard state as records that would make it again. While a classic rebalance runs the group
-    /// that was is not told any more: its members are those to be.
+    /// The hard state, as text to be compared. While a classic rebalance runs the group that was is
+    /// not told any more: its members are those to be.
     #[cfg(test)]
-    fn to_records(&self) -> Vec<Record> {
-        let mut records = self.offsets.to_records(&self.id);
-        let settled = |it: &&Box<ClassicGroup>| it.is_stored() && (it.is_stable() || it.is_empty());
-        records.extend(
-            self.classic
-                .iter()
-                .filter(settled)
-                .map(|classic| Record::ClassicGroup {
-                    group: Arc::clone(&self.id),
-                    value: Some(classic.value()),
-                }),
-        );
-        records.extend(self.consumer.iter().flat_map(|it| it.to_records()));
-        records
+    fn state_text(&self, with_classic: bool) -> String {
+        let classic = self.classic.as_ref();
+        let classic = classic.filter(|it| with_classic && it.is_stored());
+        format!(
+            "{:#?}\n{:#?}\n{:#?}",
+            self.offsets.to_records(&self.id),
+            classic.map(|it| it.value()),
+            self.consumer.as_ref().map(|it| it.state_text()),
+        )
     }
 
     fn replay_consumer(&mut self, record: &Record) {
@@ -290,20 +285,16 @@ impl Group {
     }
 
     fn summary(&self) -> Option<Summary> {
-        if let (None, Some(classic)) = (&self.consumer, &self.classic) {
-            return Some(classic.summary());
+        match (&self.consumer, &self.classic) {
+            (Some(consumer), _) => Some(consumer.summary()),
+            (None, Some(classic)) => Some(classic.summary()),
+            (None, None) => self.exists().then(|| Summary {
+                group_id: Arc::clone(&self.id),
+                protocol_type: Arc::default(),
+                state: "Empty",
+                group_type: "classic",
+            }),
         }
-        let (protocol_type, state, group_type) = match &self.consumer {
-            Some(consumer) => (Arc::from("consumer"), consumer.state(), "consumer"),
-            None if self.exists() => (Arc::default(), "Empty", "classic"),
-            None => return None,
-        };
-        Some(Summary {
-            group_id: Arc::clone(&self.id),
-            protocol_type,
-            state,
-            group_type,
-        })
     }
 
     /// What takes the group itself out of the log, without its offsets.

@@ -28,8 +28,8 @@ impl Group {
     }
 
     fn check_commit(&mut self, now: Now, request: &CommitOffsets) -> Result<(), GroupError> {
-        if let Some(consumer) = &mut self.consumer {
-            return consumer.check_commit(now, request);
+        if let Some(consumer) = &self.consumer {
+            return consumer.check_commit(request);
         }
         if let Some(classic) = &mut self.classic {
             return classic.check_commit(now, request);
@@ -48,8 +48,8 @@ impl Group {
         &self,
         request: &FetchOffsets,
     ) -> Result<Vec<FetchedOffset>, GroupError> {
-        if let Some(consumer) = &self.consumer {
-            consumer.check_fetch(request.member.as_ref())?;
+        if let (Some(consumer), Some((member_id, epoch))) = (&self.consumer, &request.member) {
+            consumer.check_fetch(member_id, *epoch)?;
         }
         Ok(self.offsets.fetch(request))
     }

@@ -103,7 +103,8 @@ impl CommittedOffsets {
     }
 
     /// Everything, as the records that would make it again; sorted by topic and partition.
-    pub fn to_records(&self, group: &Arc<str>) -> Vec<Record> {
+    #[cfg(test)]
+    pub(super) fn to_records(&self, group: &Arc<str>) -> Vec<Record> {
         let mut records = Vec::with_capacity(self.count);
         for (topic, offsets) in &self.topics {
             for (partition, value) in offsets.iter() {

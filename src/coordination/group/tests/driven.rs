@@ -233,28 +233,15 @@ impl Driven {
     /// The hard state is what a replay of the log makes, and what a replay of the log makes once
     /// it has been compacted, with and without its tombstones.
     pub(crate) fn assert_state_is_the_log(&self) {
-        let rebalances = self
-            .group
-            .classic
-            .as_ref()
-            .is_some_and(|it| !it.is_empty() && !it.is_stable());
-        let replayed = |log: &[Record]| {
-            let mut records = replayed(log, &self.config).to_records();
-            records.retain(|it| !rebalances || !matches!(it, Record::ClassicGroup { .. }));
-            records
-        };
-        let state = self.group.to_records();
-        let whole = replayed(&self.log);
-        assert_eq!(state, whole, "the log is {:#?}", self.log);
+        let classic = self.group.classic.as_ref();
+        let settled = classic.is_none_or(|it| it.is_empty() || it.is_stable());
+        let of = |log: &[Record]| replayed(log, &self.config).state_text(settled);
+        let state = self.group.state_text(settled);
+        assert_eq!(state, of(&self.log), "the log is {:#?}", self.log);
         let mut compacted = compact(&self.log);
-        let cleaned = replayed(&compacted);
-        assert_eq!(state, cleaned, "the compacted log is {compacted:#?}");
+        assert_eq!(state, of(&compacted), "compacted: {compacted:#?}");
         compacted.retain(|record| !record.is_tombstone());
-        let cleaned = replayed(&compacted);
-        assert_eq!(
-            state, cleaned,
-            "the log without tombstones is {compacted:#?}"
-        );
+        assert_eq!(state, of(&compacted), "without tombstones: {compacted:#?}");
     }
 
     pub(crate) fn commit(&mut self, offsets: &[(&str, i32, i64)]) -> Reply {
