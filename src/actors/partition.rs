@@ -393,7 +393,9 @@ impl Handler<Listen> for PartitionActor {
 
     fn handle(&mut self, Listen { listener }: Listen, _: &mut Context<Self>) {
         self.listeners.retain(Recipient::connected);
-        self.listeners.push(listener);
+        if !self.listeners.contains(&listener) {
+            self.listeners.push(listener);
+        }
     }
 }
 

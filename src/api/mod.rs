@@ -61,6 +61,9 @@ mod testing_tests;
 #[cfg(test)]
 mod node_tests;
 
+#[cfg(test)]
+mod groups_tests;
+
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::time::Duration;

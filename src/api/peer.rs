@@ -143,6 +143,15 @@ const TOPIC_OPERATIONS: &[Operation] = &[
     Operation::AlterConfigs,
 ];
 
+/// Every operation that makes sense for a group.
+const GROUP_OPERATIONS: &[Operation] = &[
+    Operation::Read,
+    Operation::Describe,
+    Operation::Delete,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+];
+
 /// Every operation that makes sense for the cluster.
 const CLUSTER_OPERATIONS: &[Operation] = &[
     Operation::Create,
@@ -170,7 +179,7 @@ pub fn authorized_operations(peer: &Peer, resource: Resource<'_>) -> i32 {
     let operations = match resource {
         Resource::Cluster => CLUSTER_OPERATIONS,
         Resource::Topic(_) => TOPIC_OPERATIONS,
-        Resource::Group(_) => &[Operation::Read, Operation::Describe, Operation::Delete],
+        Resource::Group(_) => GROUP_OPERATIONS,
         Resource::TransactionalId(_) => &[Operation::Describe, Operation::Write],
     };
     operations
@@ -191,6 +200,7 @@ mod tests {
         };
         assert_eq!(authorized_operations(&peer, Resource::Topic("t")), 3576);
         assert_eq!(authorized_operations(&peer, Resource::Cluster), 8096);
+        assert_eq!(authorized_operations(&peer, Resource::Group("g")), 3400);
         assert_eq!(peer.connection.principal.to_string(), "User:ANONYMOUS");
     }
 }

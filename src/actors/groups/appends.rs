@@ -123,6 +123,16 @@ impl Appends {
         waiting
     }
 
+    /// Forgets the steps that are not under way yet; dropping them tells their groups.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether a batch is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
     /// The batch under way is not in the log.
     pub(super) fn failed(&mut self, why: NotStored) {
         for step in self.under_way.drain(..) {

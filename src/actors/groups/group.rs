@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::messages::{
     AppendRecords, Committed, Configure, Expire, FromGroup, Handle, NotStored, Retire, Stored,
-    TopicsChanged,
+    TopicsChanged, Word,
 };
 use super::surroundings::{GroupPlace, Surroundings};
 use crate::actors::gather::Slot;
@@ -39,6 +39,8 @@ pub(super) struct GroupParts {
     pub(super) group: Group,
     pub(super) around: Rc<Surroundings>,
     pub(super) shard: Recipient<FromGroup>,
+    /// Which load of the shard made it.
+    pub(super) load: u32,
     /// Up to where the log was read.
     pub(super) appended: Offset,
     pub(super) committed: Offset,
@@ -51,6 +53,7 @@ pub(super) struct GroupActor {
     group: Group,
     around: Rc<Surroundings>,
     shard: Recipient<FromGroup>,
+    load: u32,
     callers: HashMap<Ticket, Slot<Reply>>,
     /// How many questions it was asked; the next one's ticket.
     handled: u64,
@@ -73,6 +76,7 @@ impl GroupActor {
             group: parts.group,
             around: parts.around,
             shard: parts.shard,
+            load: parts.load,
             callers: HashMap::new(),
             handled: 0,
             appended: parts.appended,
@@ -94,7 +98,7 @@ impl GroupActor {
             return self.settle(ctx);
         }
         let (done, stored) = oneshot::channel();
-        self.shard.do_send(FromGroup::Append(AppendRecords {
+        self.say(Word::Append(AppendRecords {
             records,
             group: ctx.address(),
             done,
@@ -108,6 +112,11 @@ impl GroupActor {
             // Dropping the callers answers them all: this broker no longer coordinates the group.
             Ok(Err(NotStored::NotLeader)) | Err(_) => ctx.stop(),
         }));
+    }
+
+    fn say(&self, word: Word) {
+        let load = self.load;
+        self.shard.do_send(FromGroup { load, word });
     }
 
     fn store(&mut self, stored: &Stored, replies: Vec<(Ticket, Reply)>, ctx: &mut Context<Self>) {
@@ -157,20 +166,23 @@ impl GroupActor {
     /// Records are committed up to here: who waited for that is answered.
     fn commit(&mut self, high_watermark: Offset) {
         self.committed = self.committed.max(high_watermark);
-        while let Some(held) = self.held.pop_front_if(|held| held.until <= high_watermark) {
-            for (slot, reply) in held.replies {
-                slot.answer(reply);
-            }
+        for (slot, reply) in self.release(|held| held.until <= high_watermark) {
+            slot.answer(reply);
         }
     }
 
     /// Nobody waits longer than `offsets.commit.timeout.ms`. What was asked for may still happen.
     fn give_up_waiting(&mut self, now: Moment) {
-        while let Some(held) = self.held.pop_front_if(|held| held.deadline <= now) {
-            for (slot, _) in held.replies {
-                slot.answer(Reply::Failed(GroupError::CoordinatorNotAvailable));
-            }
+        for (slot, _) in self.release(|held| held.deadline <= now) {
+            slot.answer(Reply::Failed(GroupError::CoordinatorNotAvailable));
         }
+    }
+
+    /// Takes what was held first, as long as it is to be released.
+    fn release(&mut self, is_due: impl Fn(&Held) -> bool) -> Vec<(Slot<Reply>, Reply)> {
+        let due = self.held.iter().take_while(|held| is_due(held)).count();
+        let due = self.held.drain(..due);
+        due.flat_map(|held| held.replies).collect()
     }
 
     /// After a step: the timer, and word to the shard if nothing is left.
@@ -182,7 +194,7 @@ impl GroupActor {
                 self.callers = HashMap::new();
             }
             if self.held.is_empty() && self.group.is_gone() {
-                self.shard.do_send(FromGroup::Gone {
+                self.say(Word::Gone {
                     group: Arc::clone(&self.id),
                     handled: self.handled,
                 });

@@ -61,17 +61,14 @@ impl GroupHost {
     /// Ends the shards of partitions that are not led here any more, and starts those that are now.
     fn settle(&mut self, image: &Image) {
         let led = self.led(image);
-        let gone = |index: &i32, (key, shard): &(PartitionKey, Addr<GroupShardActor>)| {
-            led.get(index) != Some(key) || !shard.connected()
-        };
-        let gone: Vec<_> = self
-            .shards
-            .extract_if(.., |index, shard| gone(index, shard))
-            .collect();
-        for (index, (_, shard)) in gone {
-            self.router.remove(index);
-            shard.do_send(Resign);
-        }
+        self.shards.retain(|index, (key, shard)| {
+            let stays = led.get(index) == Some(key) && shard.connected();
+            if !stays {
+                self.router.remove(*index);
+                shard.do_send(Resign);
+            }
+            stays
+        });
         for (index, key) in led {
             if !self.shards.contains_key(&index) {
                 let shard = GroupShardActor::new(key, Rc::clone(&self.around)).start();

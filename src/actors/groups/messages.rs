@@ -69,7 +69,14 @@ pub(super) struct Retire;
 /// What a group says to its shard.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) enum FromGroup {
+pub(super) struct FromGroup {
+    /// Which load of the shard made the group: one of an earlier load is not listened to.
+    pub(super) load: u32,
+    pub(super) word: Word,
+}
+
+/// See [`FromGroup`].
+pub(super) enum Word {
     /// The records of one step are to be appended, all or none.
     Append(AppendRecords),
     /// Nothing is left of the group after as many questions as this.
@@ -81,7 +88,7 @@ pub(super) enum FromGroup {
     },
 }
 
-/// See [`FromGroup::Append`].
+/// See [`Word::Append`].
 pub(super) struct AppendRecords {
     pub(super) records: Vec<Record>,
     /// Who is told when they are committed.

@@ -17,7 +17,7 @@ use super::group::{GroupActor, GroupParts};
 use super::loading::{LoadError, Loaded, load};
 use super::messages::{
     AskGroup, Committed, Configure, Expire, FromGroup, Handle, ListGroups, NotStored, Retire,
-    TopicsChanged,
+    TopicsChanged, Word,
 };
 use super::surroundings::{GroupPlace, Surroundings};
 use crate::actors::gather::{Slot, gather};
@@ -59,6 +59,10 @@ pub struct GroupShardActor {
     high_watermark: Offset,
     /// Up to where the log was read when it was loaded.
     loaded_end: Offset,
+    /// To be loaded anew as soon as nothing is on its way into the log.
+    reload_wanted: bool,
+    /// How often it was loaded.
+    loads: u32,
     /// Groups that wait for a commit, by offset.
     waiting: VecDeque<(Offset, Addr<GroupActor>)>,
     _watch: PanicWatch,
@@ -76,6 +80,8 @@ impl GroupShardActor {
             appends: Appends::new(settings.codec, bytes_max(&around)),
             high_watermark: Offset::ZERO,
             loaded_end: Offset::ZERO,
+            reload_wanted: false,
+            loads: 0,
             waiting: VecDeque::new(),
             _watch: PanicWatch::new(name, Arc::clone(&settings.on_panic)),
             around,
@@ -151,6 +157,7 @@ impl GroupShardActor {
             group,
             around: Rc::clone(&self.around),
             shard: ctx.address().recipient(),
+            load: self.loads,
             appended: self.loaded_end,
             committed: self.high_watermark,
             place,
@@ -164,13 +171,17 @@ impl GroupShardActor {
     }
 
     /// Hands a question to its group, which is made if the question may make one.
-    fn ask(&mut self, question: AskGroup, ctx: &Context<Self>) {
+    fn ask(&mut self, question: AskGroup, ctx: &mut Context<Self>) {
         let AskGroup {
             group: id,
             request,
             slot,
         } = question;
-        if !self.groups.contains_key(&id) {
+        let resident = self.groups.get(&id);
+        if resident.is_some_and(|resident| !resident.actor.connected()) {
+            return self.reload(&id, ctx);
+        }
+        if resident.is_none() {
             if !may_create(&request) {
                 return slot.answer(self.answer_of_nobody(id, request));
             }
@@ -183,6 +194,25 @@ impl GroupShardActor {
         if let Some(resident) = self.groups.get_mut(&id) {
             resident.forwarded += 1;
             resident.actor.do_send(Handle { request, slot });
+        }
+    }
+
+    /// A group's actor panicked, and what it held with it. The log has all that counts: everybody
+    /// is sent away, and comes back to groups that are right again.
+    fn reload(&mut self, id: &str, ctx: &mut Context<Self>) {
+        log::error!(
+            "{CONSUMER_OFFSETS}-{}: the groups are loaded anew, because the actor of {id} is gone",
+            self.key.1
+        );
+        self.state = State::Loading;
+        self.loads = self.loads.wrapping_add(1);
+        self.tell_all(&Retire);
+        self.groups.clear();
+        self.waiting.clear();
+        self.appends.forget_waiting();
+        self.reload_wanted = self.appends.is_under_way();
+        if !self.reload_wanted {
+            self.load(ctx);
         }
     }
 
@@ -218,6 +248,9 @@ impl GroupShardActor {
         let appended = appended.all().into_actor(self);
         ctx.spawn(appended.map(|mut replies, shard, ctx| {
             shard.settle(replies.pop().flatten());
+            if std::mem::take(&mut shard.reload_wanted) {
+                shard.load(ctx);
+            }
             shard.append_next(ctx);
         }));
     }
@@ -346,12 +379,15 @@ impl Handler<FromGroup> for GroupShardActor {
     type Result = ();
 
     fn handle(&mut self, message: FromGroup, ctx: &mut Context<Self>) {
-        match message {
-            FromGroup::Append(step) => {
+        if message.load != self.loads {
+            return;
+        }
+        match message.word {
+            Word::Append(step) => {
                 self.appends.push(step, self.around.clock.wall());
                 self.append_next(ctx);
             }
-            FromGroup::Gone { group, handled } => self.forget(&group, handled),
+            Word::Gone { group, handled } => self.forget(&group, handled),
         }
     }
 }
@@ -362,7 +398,9 @@ impl Handler<HighWatermarkMoved> for GroupShardActor {
     fn handle(&mut self, moved: HighWatermarkMoved, _: &mut Context<Self>) {
         self.high_watermark = self.high_watermark.max(moved.0);
         let committed = self.high_watermark;
-        while let Some((_, group)) = self.waiting.pop_front_if(|(end, _)| *end <= committed) {
+        let due = self.waiting.iter().take_while(|(end, _)| *end <= committed);
+        let due = due.count();
+        for (_, group) in self.waiting.drain(..due) {
             group.do_send(Committed(committed));
         }
     }

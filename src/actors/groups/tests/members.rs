@@ -68,11 +68,7 @@ async fn a_join_waits_for_the_others_and_is_answered_with_them() {
     };
     assert_eq!((first.generation, second.generation), (2, 2));
     assert_eq!((&*first.leader, first.members.len()), (&*member, 2));
-    assert_eq!(
-        groups.bench.clock.now().0,
-        0,
-        "nobody waited for a deadline"
-    );
+    assert!(groups.bench.clock.now().0 < 10, "nobody waited for a deadline");
 }
 
 #[actix::test]
