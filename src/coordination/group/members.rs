@@ -17,14 +17,14 @@ impl Group {
         now: Now,
         join: Join,
         ticket: Ticket,
-        _topics: &dyn Topics,
+        topics: &dyn Topics,
     ) -> Step {
-        if self.consumer.as_ref().is_some_and(|it| !it.is_empty()) {
-            let refused = JoinRefused {
-                error: GroupError::InconsistentGroupProtocol,
-                member_id: join.member_id,
-            };
-            return Step::reply(ticket, Reply::Join(Err(refused)));
+        if let Some(consumer) = &mut self.consumer
+            && !consumer.is_empty()
+        {
+            let step = consumer.handle_join(now, &self.config, &join, ticket, topics);
+            self.note_downgrade();
+            return step;
         }
         if self.classic.is_none() && !join.member_id.is_empty() {
             let refused = JoinRefused {
@@ -53,7 +53,16 @@ impl Group {
         }
     }
 
-    pub(super) fn sync(&mut self, now: Now, sync: Sync, ticket: Ticket) -> Step {
+    pub(super) fn sync(
+        &mut self,
+        now: Now,
+        sync: Sync,
+        ticket: Ticket,
+        topics: &dyn Topics,
+    ) -> Step {
+        if let Some(consumer) = &mut self.consumer {
+            return consumer.handle_sync(now, &self.config, &sync, ticket, topics);
+        }
         match &mut self.classic {
             Some(classic) => classic.handle_sync(now, sync, ticket),
             None => Step::reply(ticket, Reply::Sync(Err(GroupError::UnknownMemberId))),
@@ -61,6 +70,9 @@ impl Group {
     }
 
     pub(super) fn heartbeat(&mut self, now: Now, identity: Identity, ticket: Ticket) -> Step {
+        if let Some(consumer) = &mut self.consumer {
+            return consumer.handle_classic_heartbeat(now, &self.config, &identity, ticket);
+        }
         match &mut self.classic {
             Some(classic) => classic.handle_heartbeat(now, &identity, ticket),
             None => Step::reply(ticket, Reply::Heartbeat(Err(GroupError::UnknownMemberId))),
@@ -72,8 +84,13 @@ impl Group {
         now: Now,
         leaving: Vec<Leaving>,
         ticket: Ticket,
-        _topics: &dyn Topics,
+        topics: &dyn Topics,
     ) -> Step {
+        if let Some(consumer) = &mut self.consumer {
+            let step = consumer.handle_leave(now, &self.config, &leaving, ticket, topics);
+            self.note_downgrade();
+            return step;
+        }
         match &mut self.classic {
             Some(classic) => classic.handle_leave(now, &leaving, ticket),
             // Kafka tells each member that it is unknown, not the caller that the group is.
@@ -96,14 +113,14 @@ impl Group {
             let error = self.not_found("consumer group");
             return Step::reply(ticket, Reply::ConsumerHeartbeat(Err(error)));
         }
-        if self.classic.as_ref().is_some_and(|it| !it.is_empty()) {
-            let error = self.not_found("consumer group");
-            return Step::reply(ticket, Reply::ConsumerHeartbeat(Err(error)));
+        if self.consumer.is_none() && self.classic.as_ref().is_some_and(|it| !it.is_empty()) {
+            return self.upgrade(now, &heartbeat, ticket, topics);
         }
         let config = Arc::clone(&self.config);
         let step = self
             .consumer_or_new()
             .handle_heartbeat(now, &config, &heartbeat, ticket, topics);
+        self.note_downgrade();
         match self.classic_tombstone() {
             Some(tombstone) if !step.records.is_empty() => Step {
                 records: vec![tombstone],

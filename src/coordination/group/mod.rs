@@ -8,6 +8,7 @@
 pub mod classic;
 pub mod consumer;
 mod members;
+mod migration;
 mod offset_requests;
 pub mod offsets;
 mod removals;
@@ -21,6 +22,7 @@ use crate::protocol::consumer_offsets::Record;
 
 use classic::ClassicGroup;
 use consumer::ConsumerGroup;
+use migration::Migration;
 use offsets::CommittedOffsets;
 use removals::Removals;
 
@@ -38,6 +40,8 @@ pub struct Group {
     classic: Option<Box<ClassicGroup>>,
     /// The same; in charge when both are there, which is only until a step is stored.
     consumer: Option<Box<ConsumerGroup>>,
+    /// A change from one to the other that is not stored yet.
+    migration: Migration,
     offsets: CommittedOffsets,
     /// What is being taken away over several steps.
     removals: Removals,
@@ -51,6 +55,7 @@ impl Group {
             config,
             classic: None,
             consumer: None,
+            migration: Migration::default(),
             offsets: CommittedOffsets::default(),
             removals: Removals::default(),
         }
@@ -71,7 +76,7 @@ impl Group {
     ) -> Step {
         let step = match request {
             Request::Join(join) => self.join(now, join, ticket, topics),
-            Request::Sync(sync) => self.sync(now, sync, ticket),
+            Request::Sync(sync) => self.sync(now, sync, ticket, topics),
             Request::Heartbeat(identity) => self.heartbeat(now, identity, ticket),
             Request::Leave(leaving) => self.leave(now, leaving, ticket, topics),
             Request::ConsumerHeartbeat(heartbeat) => {
@@ -109,7 +114,9 @@ impl Group {
         if let Some(consumer) = &mut self.consumer
             && is_due(consumer.next_timeout())
         {
-            return consumer.handle_timeout(now, &self.config, topics);
+            let step = consumer.handle_timeout(now, &self.config, topics);
+            self.note_downgrade();
+            return step;
         }
         if let Some(classic) = &mut self.classic
             && is_due(classic.next_timeout())
@@ -157,6 +164,7 @@ impl Group {
     /// those who wait are told to come again.
     pub fn handle_append_failed(&mut self, now: Now) -> Step {
         let mut step = self.removals.handle_append_failed(now);
+        step = step.then(self.drop_migration(now));
         if let Some(classic) = &mut self.classic {
             step = step.then(classic.handle_append_failed(now));
         }
@@ -192,6 +200,9 @@ impl Group {
                 if let Some(classic) = &mut self.classic {
                     classic.replay(value.as_ref());
                 }
+                if value.is_some() {
+                    self.finish_downgrade();
+                }
                 self.drop_blank_classic();
             }
             consumer => self.replay_consumer(consumer),
@@ -206,23 +217,19 @@ impl Group {
             && self.removals.is_idle()
     }
 
-    /// The hard state, as text to be compared. While a classic rebalance runs the group that was is
-    /// not told any more: its members are those to be.
+    /// The hard state, to be compared.
     #[cfg(test)]
-    fn state_text(&self, with_classic: bool) -> String {
-        let classic = self.classic.as_ref();
-        let classic = classic.filter(|it| with_classic && it.is_stored());
-        format!(
-            "{:#?}\n{:#?}\n{:#?}",
+    fn hard_state(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        (
             self.offsets.to_records(&self.id),
-            classic.map(|it| it.value()),
-            self.consumer.as_ref().map(|it| it.state_text()),
+            self.classic.as_ref().and_then(|it| it.to_record()),
+            self.consumer.as_ref().map(|it| it.hard_state()),
         )
     }
 
     fn replay_consumer(&mut self, record: &Record) {
-        if !record.is_tombstone() {
-            self.consumer_or_new();
+        if !record.is_tombstone() && self.consumer.is_none() {
+            self.consumer = Some(Box::new(self.begun_consumer_group()));
         }
         if let Some(consumer) = &mut self.consumer {
             consumer.replay(record);

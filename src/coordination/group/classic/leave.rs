@@ -9,11 +9,8 @@ use crate::coordination::messages::{GroupError, Leaving, Reply};
 use crate::coordination::{Now, Step, Ticket};
 
 impl ClassicGroup {
-    /// LeaveGroup: one result per member, in order.
+    /// LeaveGroup: one result per member, in order; also of a group that is not there.
     pub fn handle_leave(&mut self, now: Now, leaving: &[Leaving], ticket: Ticket) -> Step {
-        if !self.is_known() {
-            return Step::reply(ticket, Reply::Leave(Err(GroupError::UnknownMemberId)));
-        }
         let mut step = Step::none();
         let results: Vec<Result<(), GroupError>> = leaving
             .iter()

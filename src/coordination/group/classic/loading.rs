@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::join::own_protocols;
 use super::member::Member;
 use super::{ClassicGroup, Plan, State, subscription};
 use crate::coordination::config::GroupConfig;
@@ -34,7 +35,7 @@ impl ClassicGroup {
             Some(Plan::Founding | Plan::Emptying) => {}
             None => self.load(value),
         }
-        self.is_stored = true;
+        self.stored = Some(Box::new(value.clone()));
     }
 
     fn load(&mut self, value: &ClassicGroupValue) {
@@ -71,6 +72,24 @@ impl ClassicGroup {
             self.rebalance_or_complete(now, &mut step);
         }
         step
+    }
+
+    /// Gives a member that was loaded the protocols it is known to support from elsewhere, as after a
+    /// change of protocol; its record has the chosen one alone.
+    pub fn recall_protocols(&mut self, member_id: &str, mut protocols: Vec<(Arc<str>, Bytes)>) {
+        own_protocols(&mut protocols);
+        let Some(member) = self.members.get(member_id) else {
+            return;
+        };
+        let keeps_the_chosen = self
+            .protocol
+            .as_deref()
+            .is_none_or(|chosen| protocols.iter().any(|(name, _)| **name == *chosen));
+        if keeps_the_chosen {
+            let (rebalance, session) = (member.rebalance_timeout_ms, member.session_timeout_ms);
+            self.members
+                .update(member_id, protocols, rebalance, session);
+        }
     }
 
     /// Makes all members join again, as after a change of protocol that left them with an assignment

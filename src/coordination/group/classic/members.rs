@@ -115,15 +115,16 @@ impl Members {
         rebalance_timeout_ms: i32,
         session_timeout_ms: i32,
     ) {
-        let Some(member) = self.by_id.get_mut(member_id) else {
+        if !self.contains(member_id) {
             return;
-        };
-        member.rebalance_timeout_ms = rebalance_timeout_ms;
-        member.session_timeout_ms = session_timeout_ms;
-        let before = std::mem::replace(&mut member.protocols, protocols);
-        let after = member.protocols.clone();
-        self.uncount(&before);
-        self.count(&after);
+        }
+        self.count(&protocols);
+        if let Some(member) = self.by_id.get_mut(member_id) {
+            member.rebalance_timeout_ms = rebalance_timeout_ms;
+            member.session_timeout_ms = session_timeout_ms;
+            let before = std::mem::replace(&mut member.protocols, protocols);
+            self.uncount(&before);
+        }
     }
 
     /// Parks a join. Gives back the one that was parked before.

@@ -3,8 +3,7 @@
 //!
 //! Owned by the group's facade, which hands it the classic requests. Hard is what the last
 //! `ClassicGroup` record says: the generation that was last completed, or that the group is empty.
-//! While a rebalance runs, what is live is ahead of it and soft; a new coordinator begins with the
-//! last completed generation. Invariants: in `Stable` and in `Empty` the live state is what a replay
+//! What is live is soft: ahead of it while a rebalance runs, and made from it by a new coordinator. Invariants: in `Stable` and in `Empty` the live state is what a replay
 //! of the last record makes; every member has a session deadline, or a join or sync parked here; a
 //! ticket is answered exactly once.
 
@@ -33,15 +32,17 @@ use crate::coordination::messages::{GroupError, JoinRefused, Reply};
 use crate::coordination::timers::Timers;
 use crate::coordination::{Now, Step, Ticket};
 use crate::model::{Moment, Timestamp};
+use crate::protocol::consumer_offsets::{ClassicGroupValue, Record};
 
 pub use member::Member;
 use members::Members;
 
 /// The machine of one classic group. A group nobody knows yet is a new machine.
+#[derive(Debug)]
 pub struct ClassicGroup {
     id: Arc<str>,
-    /// Whether the log has a record of this group that is no tombstone.
-    is_stored: bool,
+    /// Hard: what the last record of this group says.
+    stored: Option<Box<ClassicGroupValue>>,
     /// What a record that is under way will change, once it is replayed.
     plan: Option<Plan>,
     state: State,
@@ -118,7 +119,7 @@ impl ClassicGroup {
     pub fn new(id: Arc<str>) -> ClassicGroup {
         ClassicGroup {
             id,
-            is_stored: false,
+            stored: None,
             plan: None,
             state: State::Empty,
             previous: State::Empty,
@@ -140,14 +141,23 @@ impl ClassicGroup {
         self.deadlines.next()
     }
 
+    /// The hard state as the record that would make it again; `None` if the log has none.
+    pub fn to_record(&self) -> Option<Record> {
+        let value = self.stored.as_deref().cloned()?;
+        Some(Record::ClassicGroup {
+            group: self.id.clone(),
+            value: Some(value),
+        })
+    }
+
     /// Whether the log has a record of this group, which a tombstone would have to take away.
     pub fn is_stored(&self) -> bool {
-        self.is_stored
+        self.stored.is_some()
     }
 
     /// Whether there is anything to say about this group beyond its committed offsets.
     pub fn is_known(&self) -> bool {
-        self.is_stored || !self.is_idle()
+        self.is_stored() || !self.is_idle()
     }
 
     /// Whether the group is in state `Empty`: nobody is a member and no rebalance runs.

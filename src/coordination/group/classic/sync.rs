@@ -113,7 +113,7 @@ impl ClassicGroup {
 
     /// The group as it is, in the words of its record: of each member the metadata for the chosen
     /// protocol alone.
-    pub(in crate::coordination::group) fn value(&self) -> ClassicGroupValue {
+    pub(super) fn value(&self) -> ClassicGroupValue {
         let protocol = self.protocol.clone();
         let members = self.members.iter().map(|member| ClassicMemberValue {
             member_id: member.id.clone(),

@@ -149,40 +149,7 @@ impl ConsumerGroup {
 
     /// Tombstones of everything that is recorded of the group, in the order Kafka's replay insists on.
     pub fn tombstones(&self) -> Vec<Record> {
-        let group = || Arc::clone(&self.id);
-        let members = || self.state.members.keys().cloned();
-        let mut records: Vec<Record> = Vec::new();
-        records.extend(members().map(|member| Record::CurrentMember {
-            group: group(),
-            member,
-            value: None,
-        }));
-        let targets = self.state.targets.keys().cloned();
-        records.extend(targets.map(|member| Record::TargetMember {
-            group: group(),
-            member,
-            value: None,
-        }));
-        records.push(Record::TargetEpoch {
-            group: group(),
-            value: None,
-        });
-        records.extend(members().map(|member| Record::Member {
-            group: group(),
-            member,
-            value: None,
-        }));
-        let expressions = self.state.expressions.keys().cloned();
-        records.extend(expressions.map(|expression| Record::RegularExpression {
-            group: group(),
-            expression,
-            value: None,
-        }));
-        records.push(Record::ConsumerGroup {
-            group: group(),
-            value: None,
-        });
-        records
+        self.state.tombstones(&self.id)
     }
 }
 

@@ -9,11 +9,15 @@ use super::state::{Counts, Member, count, expression_of};
 use crate::protocol::consumer_offsets::Record;
 
 impl Plan<'_> {
-    /// Takes members out of the group: one new epoch for all of them.
+    /// Takes members out of the group: one new epoch for all of them, or the end of the group as
+    /// one of the consumer protocol.
     pub(super) fn fence_members(&mut self, ids: &BTreeSet<Arc<str>>) {
         let state = self.context.state;
         let gone: Vec<&Member> = ids.iter().filter_map(|id| state.members.get(id)).collect();
         if gone.is_empty() {
+            return;
+        }
+        if self.downgrade_without(ids) {
             return;
         }
         for id in ids {

@@ -5,7 +5,9 @@
 //! each member is brought towards its target at its own heartbeats. Invariant: the hard state
 //! ([`state`]) changes in [`ConsumerGroup::replay`] alone, and a partition is with one member at most.
 
+mod classic_members;
 mod describe;
+mod downgrade;
 mod expressions;
 mod fencing;
 mod heartbeat;
@@ -16,6 +18,7 @@ mod reconcile;
 mod sessions;
 mod state;
 mod target;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,9 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::downgrade::Downgrade;
+pub use self::upgrade::CannotUpgrade;
 
 use self::heartbeat::{AWAY, LEAVING, Outcome};
 use self::known_topics::KnownTopics;
@@ -45,7 +51,12 @@ pub struct ConsumerGroup {
     known: KnownTopics,
     /// Whether the subscribed topics may have changed since their hash was recorded.
     metadata_is_stale: bool,
+    /// What follows when the records that are under way turn the group classic.
+    downgrade: Option<Downgrade>,
 }
+
+/// How many members are put out in one step at most, so that its records fit in a batch.
+const FENCED_MAX: usize = 1_000;
 
 impl ConsumerGroup {
     /// A group nothing is known of.
@@ -56,6 +67,7 @@ impl ConsumerGroup {
             sessions: Sessions::default(),
             known: KnownTopics::default(),
             metadata_is_stale: true,
+            downgrade: None,
         }
     }
 
@@ -64,10 +76,10 @@ impl ConsumerGroup {
         self.state.replay(record);
     }
 
-    /// The hard state, as text to be compared.
+    /// The hard state, to be compared.
     #[cfg(test)]
-    pub(super) fn state_text(&self) -> String {
-        format!("{:?}", self.state)
+    pub(super) fn hard_state(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        self.state.clone()
     }
 
     /// ConsumerGroupHeartbeat.
@@ -147,6 +159,12 @@ impl ConsumerGroup {
 
     /// Starts or stops what is waited for after a member's step.
     fn time_member(&mut self, now: Now, config: &GroupConfig, outcome: &Outcome) {
+        if !outcome.member.is_classic() {
+            // It may have been a classic member until now.
+            let id = &outcome.id;
+            self.sessions.stop(&Deadline::Join(Arc::clone(id)));
+            self.sessions.stop(&Deadline::Sync(Arc::clone(id)));
+        }
         let end = now.moment + session_timeout(config, &outcome.member);
         self.sessions.prolong(&outcome.id, end);
         if outcome.is_reconciled {
@@ -175,17 +193,15 @@ impl ConsumerGroup {
         let mut plan = self.plan(now, config, topics);
         let id = plan.find_leaving(request)?;
         let is_away = request.member_epoch == AWAY && request.instance_id.is_some();
-        if is_away {
+        let records = if is_away {
             plan.go_away(&id);
-        } else {
-            plan.fence_members(&BTreeSet::from([Arc::clone(&id)]));
-        }
-        let records = std::mem::take(&mut plan.records);
-        if is_away {
+            let records = std::mem::take(&mut plan.records);
             self.sessions.stop(&Deadline::Revocation(Arc::clone(&id)));
+            records
         } else {
-            self.sessions.forget(&id);
-        }
+            let gone = BTreeSet::from([Arc::clone(&id)]);
+            self.fence(now, config, &gone, topics).records
+        };
         let reply = ConsumerHeartbeatReply {
             member_id: id,
             member_epoch: request.member_epoch,
@@ -199,14 +215,15 @@ impl ConsumerGroup {
     pub fn handle_timeout(&mut self, now: Now, config: &GroupConfig, topics: &dyn Topics) -> Step {
         let mut fenced = BTreeSet::new();
         let mut resolve = false;
-        while let Some(deadline) = self.sessions.expire(now.moment) {
+        while fenced.len() < FENCED_MAX
+            && let Some(deadline) = self.sessions.expire(now.moment)
+        {
             match deadline {
                 Deadline::Expressions => resolve = true,
                 Deadline::Session(member)
                 | Deadline::Revocation(member)
                 | Deadline::Join(member)
                 | Deadline::Sync(member) => {
-                    self.sessions.forget(&member);
                     fenced.insert(member);
                 }
             }
@@ -216,14 +233,34 @@ impl ConsumerGroup {
                 // Both would raise the epoch; one after the other.
                 self.sessions.set(Deadline::Expressions, now.moment);
             }
-            let mut plan = self.plan(now, config, topics);
-            plan.fence_members(&fenced);
-            return records(plan);
+            return self.fence(now, config, &fenced, topics);
         }
         if resolve {
             return self.follow_topics(now, config, topics);
         }
         Step::none()
+    }
+
+    /// Puts members out.
+    fn fence(
+        &mut self,
+        now: Now,
+        config: &GroupConfig,
+        gone: &BTreeSet<Arc<str>>,
+        topics: &dyn Topics,
+    ) -> Step {
+        let mut plan = self.plan(now, config, topics);
+        plan.fence_members(gone);
+        let downgrade = plan.downgrade.take();
+        let step = records(plan);
+        self.downgrade = downgrade;
+        gone.iter().for_each(|member| self.sessions.forget(member));
+        step
+    }
+
+    /// What follows if the last step turns the group classic.
+    pub fn take_downgrade(&mut self) -> Option<Downgrade> {
+        self.downgrade.take()
     }
 
     /// Topics were created, grown or deleted: a new epoch if the group is concerned.
@@ -271,6 +308,7 @@ impl ConsumerGroup {
     /// while nobody listened.
     pub fn handle_loaded(&mut self, now: Now, config: &GroupConfig) -> Step {
         self.sessions.clear();
+        self.downgrade = None;
         self.metadata_is_stale = true;
         let members: Vec<(Arc<str>, Member)> = self
             .state

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::downgrade::Downgrade;
 use super::expressions::{self, EXPRESSIONS_MAX, RESOLUTION_INTERVAL_MS_MIN};
 use super::known_topics::KnownTopics;
 use super::state::{Counts, Expressions, Member, State, count, discount, expression_of};
@@ -41,6 +42,8 @@ pub(super) struct Plan<'a> {
     is_resolved: bool,
     /// The static member that is replaced.
     pub(super) replaced: Option<Arc<str>>,
+    /// What follows when the group turns classic.
+    pub(super) downgrade: Option<Downgrade>,
 }
 
 impl<'a> Plan<'a> {
@@ -53,6 +56,7 @@ impl<'a> Plan<'a> {
             expressions: None,
             is_resolved: false,
             replaced: None,
+            downgrade: None,
         }
     }
 

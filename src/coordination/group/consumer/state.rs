@@ -3,7 +3,7 @@
 //! Owned by [`super::ConsumerGroup`]; changed by [`State::replay`] alone. Beside what the records say
 //! it keeps counts and indexes of it, so that no request has to walk over all members.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::owned::OwnedPartitions;
@@ -155,7 +155,7 @@ pub(super) struct State {
     /// Counted: the protocols they support.
     pub(super) classic_protocols: Counts,
     /// Counted: who has or must still give up a partition.
-    owners: HashMap<(TopicId, i32), Arc<str>>,
+    owners: BTreeMap<(TopicId, i32), Arc<str>>,
 }
 
 impl Default for State {
@@ -175,7 +175,7 @@ impl Default for State {
             votes: Counts::new(),
             classic_members: 0,
             classic_protocols: Counts::new(),
-            owners: HashMap::new(),
+            owners: BTreeMap::new(),
         }
     }
 }
@@ -225,6 +225,44 @@ impl State {
             && self.targets.is_empty()
             && self.expressions.is_empty()
             && self.target_epoch == -1
+    }
+
+    /// Tombstones of everything that is recorded, in the order Kafka's replay insists on.
+    pub(super) fn tombstones(&self, group: &Arc<str>) -> Vec<Record> {
+        let group = || Arc::clone(group);
+        let members = || self.members.keys().cloned();
+        let mut records: Vec<Record> = Vec::new();
+        records.extend(members().map(|member| Record::CurrentMember {
+            group: group(),
+            member,
+            value: None,
+        }));
+        let targets = self.targets.keys().cloned();
+        records.extend(targets.map(|member| Record::TargetMember {
+            group: group(),
+            member,
+            value: None,
+        }));
+        records.push(Record::TargetEpoch {
+            group: group(),
+            value: None,
+        });
+        records.extend(members().map(|member| Record::Member {
+            group: group(),
+            member,
+            value: None,
+        }));
+        let expressions = self.expressions.keys().cloned();
+        records.extend(expressions.map(|expression| Record::RegularExpression {
+            group: group(),
+            expression,
+            value: None,
+        }));
+        records.push(Record::ConsumerGroup {
+            group: group(),
+            value: None,
+        });
+        records
     }
 
     /// Who has a partition, or must still give it up.

@@ -1,6 +1,7 @@
 //! The machine alone, step by step. The harness plays the shell: it appends what a step plans,
 //! replays it, and checks each time that the state is what a replay of the whole log would make.
 
+mod cost_tests;
 mod expressions_tests;
 mod joining_tests;
 mod property_tests;
@@ -85,6 +86,8 @@ pub(super) struct World {
     pub(super) config: GroupConfig,
     pub(super) cluster: Cluster,
     pub(super) log: Vec<Record>,
+    /// What the log makes, step by step.
+    pub(super) replayed: State,
     pub(super) milliseconds: u64,
     /// The records of the last step.
     pub(super) last: Vec<Record>,
@@ -101,6 +104,7 @@ impl World {
             },
             cluster: Cluster::with(topics),
             log: Vec::new(),
+            replayed: State::default(),
             milliseconds: 0,
             last: Vec::new(),
         }
@@ -117,21 +121,15 @@ impl World {
     pub(super) fn take(&mut self, step: Step) -> Vec<(Ticket, Reply)> {
         for record in &step.records {
             self.group.replay(record);
+            self.replayed.replay(record);
         }
         self.log.extend(step.records.iter().cloned());
         self.last = step.records;
         assert_eq!(
-            self.group.state,
-            self.replayed(),
+            self.group.state, self.replayed,
             "state is not what the log says"
         );
         step.replies
-    }
-
-    pub(super) fn replayed(&self) -> State {
-        let mut state = State::default();
-        self.log.iter().for_each(|record| state.replay(record));
-        state
     }
 
     pub(super) fn ask(
@@ -205,7 +203,8 @@ impl World {
     /// Another broker takes over: nothing is left but the log.
     pub(super) fn reload(&mut self) {
         self.group = ConsumerGroup::new(Arc::from("group"));
-        self.group.state = self.replayed();
+        self.log.iter().for_each(|record| self.group.replay(record));
+        assert_eq!(self.group.state, self.replayed);
         self.group.handle_loaded(self.now(), &self.config);
     }
 

@@ -73,7 +73,9 @@ pub(crate) struct Driven {
     pub(crate) moment: Moment,
     pub(crate) wall: Timestamp,
     tickets: u64,
-    waiting: BTreeSet<Ticket>,
+    pub(crate) waiting: BTreeSet<Ticket>,
+    /// The log refuses the next records that come.
+    pub(crate) refuses: bool,
     /// Answers that nobody has looked at.
     pub(crate) answers: BTreeMap<Ticket, Reply>,
 }
@@ -92,6 +94,7 @@ impl Driven {
             wall: Timestamp(1_700_000_000_000),
             tickets: 0,
             waiting: BTreeSet::new(),
+            refuses: false,
             answers: BTreeMap::new(),
         }
     }
@@ -211,6 +214,10 @@ impl Driven {
 
     /// What the shell does with a step: appends, replays, answers.
     pub(crate) fn store(&mut self, step: Step) {
+        if self.refuses && !step.records.is_empty() {
+            self.refuses = false;
+            return self.refuse(step);
+        }
         for record in step.records {
             // Through the log, for what is read later must be what was replayed at once.
             let encoded = encode(&record).unwrap();
@@ -233,10 +240,8 @@ impl Driven {
     /// The hard state is what a replay of the log makes, and what a replay of the log makes once
     /// it has been compacted, with and without its tombstones.
     pub(crate) fn assert_state_is_the_log(&self) {
-        let classic = self.group.classic.as_ref();
-        let settled = classic.is_none_or(|it| it.is_empty() || it.is_stable());
-        let of = |log: &[Record]| replayed(log, &self.config).state_text(settled);
-        let state = self.group.state_text(settled);
+        let of = |log: &[Record]| replayed(log, &self.config).hard_state();
+        let state = self.group.hard_state();
         assert_eq!(state, of(&self.log), "the log is {:#?}", self.log);
         let mut compacted = compact(&self.log);
         assert_eq!(state, of(&compacted), "compacted: {compacted:#?}");

@@ -4,3 +4,4 @@ mod delete_tests;
 pub(super) mod driven;
 mod expiry_tests;
 mod offsets_tests;
+mod random_tests;

@@ -133,7 +133,8 @@ fn a_leave_that_concerns_nobody_leaves_the_group_stable() {
 fn nobody_can_leave_a_group_that_is_not_there() {
     let mut play = Play::new();
     let result = play.leave(&[leaving("m", None)]);
-    assert_eq!(result, Err(GroupError::UnknownMemberId));
+    assert_eq!(result, Ok(vec![Err(GroupError::UnknownMemberId)]));
+    assert!(play.log.is_empty());
 }
 
 #[test]
@@ -259,4 +260,28 @@ fn offsets_and_groups_in_use_are_not_deleted() {
         Err(GroupError::NonEmptyGroup)
     );
     assert_eq!(Play::new().group.check_delete(), Ok(()));
+}
+
+#[test]
+fn a_group_whose_members_leave_before_its_first_generation_is_empty_after_the_delay() {
+    let mut play = Play::with(GroupConfig::default());
+    let ticket = play.join(consumer());
+    let member_id = play.group.members.ids().remove(0);
+    assert_eq!(play.leave(&[leaving(&member_id, None)]), Ok(vec![Ok(())]));
+    assert_eq!(play.join_refused(ticket).0, GroupError::UnknownMemberId);
+    assert_eq!(play.group.state(), "PreparingRebalance");
+    play.advance(3_000);
+    assert_eq!(play.group.state(), "Empty");
+    assert_eq!(play.last_record().generation, 1);
+}
+
+#[test]
+fn an_empty_group_that_cannot_be_stored_is_empty_nevertheless() {
+    let (mut play, ids) = Play::stable(vec![consumer()]);
+    play.log_refuses = true;
+    let result = play.leave(&[leaving(&ids[0], None)]);
+    assert_eq!(result, Err(GroupError::CoordinatorNotAvailable));
+    assert_eq!(play.group.state(), "Empty");
+    play.reload();
+    assert_eq!(play.group.state(), "Stable");
 }

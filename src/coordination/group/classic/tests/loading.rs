@@ -58,6 +58,7 @@ fn a_tombstone_leaves_nothing() {
     play.advance(SESSION);
     play.group.replay(None);
     assert!(!play.group.is_known());
+    assert_eq!(play.group.to_record(), None);
     assert_eq!(play.group.generation(), 0);
 }
 
@@ -145,4 +146,25 @@ fn everybody_who_waits_can_be_released() {
         member_id: ids[0].clone(),
     }));
     assert_eq!(step.replies, [(join, expected)]);
+}
+
+#[test]
+fn a_loaded_member_recalls_protocols_only_if_the_chosen_one_is_among_them() {
+    let (mut play, ids) = Play::stable(vec![consumer()]);
+    play.reload();
+    let sticky = protocol("sticky", &["t"]);
+    play.group.recall_protocols(&ids[0], vec![sticky.clone()]);
+    let names = |play: &Play| -> Vec<String> {
+        let member = play.group.members().next().unwrap();
+        member
+            .protocols
+            .iter()
+            .map(|(name, _)| name.to_string())
+            .collect()
+    };
+    assert_eq!(names(&play), ["range"]);
+    let both = vec![sticky, protocol("range", &["t"])];
+    play.group.recall_protocols(&ids[0], both);
+    assert_eq!(names(&play), ["sticky", "range"]);
+    play.check();
 }

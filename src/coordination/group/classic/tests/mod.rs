@@ -314,6 +314,8 @@ impl Play {
             let session = group.deadlines.get(&Deadline::Session(member.id.clone()));
             assert!(session.is_some() || member.is_waiting(), "{}", member.id);
             assert!(!group.pending.contains(&member.id));
+            assert!(member.join.is_none() || group.state == State::PreparingRebalance);
+            assert!(member.sync.is_none() || group.state == State::CompletingRebalance);
         }
         for member_id in &group.pending {
             let session = Deadline::Session(member_id.clone());
@@ -332,7 +334,8 @@ impl Play {
     fn check_hard_state(&self) {
         let group = &self.group;
         let is_settled = matches!(group.state, State::Stable | State::Empty);
-        let is_in_log = group.is_stored() && !self.log_is_behind;
+        assert_eq!(group.to_record().as_ref(), self.log.last());
+        let is_in_log = !self.log.is_empty() && !self.log_is_behind;
         if is_settled && is_in_log {
             let loaded = self.loaded();
             assert_eq!(group.value(), loaded.value());

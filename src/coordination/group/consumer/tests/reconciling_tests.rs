@@ -216,8 +216,10 @@ fn a_state_of_a_later_kafka_is_left_by_rejoining_with_nothing() {
         member: Arc::from("a"),
         value: Some(value),
     };
-    world.group.replay(&record);
-    world.log.push(record);
+    world.take(Step {
+        records: vec![record],
+        replies: Vec::new(),
+    });
     assert!(matches!(
         world.beat("a", 2),
         Err(GroupError::FencedMemberEpoch(_))
