@@ -3,6 +3,7 @@
 mod binary;
 mod codec_differential;
 mod embedded;
+mod groups;
 mod hostile;
 mod house;
 mod server;

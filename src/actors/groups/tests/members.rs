@@ -68,7 +68,10 @@ async fn a_join_waits_for_the_others_and_is_answered_with_them() {
     };
     assert_eq!((first.generation, second.generation), (2, 2));
     assert_eq!((&*first.leader, first.members.len()), (&*member, 2));
-    assert!(groups.bench.clock.now().0 < 10, "nobody waited for a deadline");
+    assert!(
+        groups.bench.clock.now().0 < 10,
+        "nobody waited for a deadline"
+    );
 }
 
 #[actix::test]
