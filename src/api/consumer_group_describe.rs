@@ -4,7 +4,7 @@
 
 use super::errors::ApiError;
 use super::gateway::Gateway;
-use super::groups::{consumer_protocol_is_on, failure, owned};
+use super::groups::{bounded, consumer_protocol_is_on, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize, authorized_operations};
 use crate::coordination::messages::{
     ConsumerDescription, ConsumerMemberDescription, GroupError, Reply, Request,
@@ -30,6 +30,7 @@ pub(super) async fn handle(
     _version: i16,
     peer: &Peer,
 ) -> ConsumerGroupDescribeResponse {
+    let named = bounded(gateway, request.group_ids);
     let image = gateway.image.load_full();
     let refusal = |group: &StrBytes| {
         if !consumer_protocol_is_on(gateway, &image) {
@@ -42,10 +43,7 @@ pub(super) async fn handle(
             None
         }
     };
-    let asked = request
-        .group_ids
-        .iter()
-        .filter(|group| refusal(group).is_none());
+    let asked = named.iter().filter(|group| refusal(group).is_none());
     let questions = asked.map(|group| (owned(group), Request::DescribeConsumer));
     let mut replies = gateway
         .groups
@@ -53,7 +51,7 @@ pub(super) async fn handle(
         .await
         .into_iter();
     let operations = request.include_authorized_operations;
-    let groups = request.group_ids.into_iter().map(|group| {
+    let groups = named.into_iter().map(|group| {
         if let Some(code) = refusal(&group) {
             return refused(group, code.into());
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::errors::group_code;
 use super::gateway::Gateway;
-use super::groups::{failure, owned};
+use super::groups::{bounded, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::coordination::messages::{GroupError, Reply, Request};
 use crate::message;
@@ -20,6 +20,7 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> DeleteGroupsResponse {
     let mut seen = HashSet::new();
+    request.groups_names = bounded(gateway, request.groups_names);
     request
         .groups_names
         .retain(|group| seen.insert(group.clone()));

@@ -5,7 +5,7 @@
 
 use super::errors::ApiError;
 use super::gateway::Gateway;
-use super::groups::{failure, owned};
+use super::groups::{bounded, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize, authorized_operations};
 use crate::coordination::messages::{
     ClassicDescription, ClassicMemberDescription, GroupError, Reply, Request,
@@ -29,8 +29,9 @@ pub(super) async fn handle(
     version: i16,
     peer: &Peer,
 ) -> DescribeGroupsResponse {
+    let named = bounded(gateway, request.groups);
     let may = |group: &StrBytes| authorize(peer, Operation::Describe, Resource::Group(group));
-    let asked = request.groups.iter().filter(|group| may(group));
+    let asked = named.iter().filter(|group| may(group));
     let questions = asked.map(|group| (owned(group), Request::DescribeClassic));
     let mut replies = gateway
         .groups
@@ -38,7 +39,7 @@ pub(super) async fn handle(
         .await
         .into_iter();
     let operations = version >= FIRST_WITH_OPERATIONS && request.include_authorized_operations;
-    let groups = request.groups.into_iter().map(|group| {
+    let groups = named.into_iter().map(|group| {
         if !may(&group) {
             return refused(
                 group,

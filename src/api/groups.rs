@@ -17,6 +17,22 @@ pub(super) fn client(peer: &Peer) -> Client {
     }
 }
 
+/// The most groups one request may name. An answer takes many times the bytes of its question, and
+/// one request may hold fifty million empty names.
+const GROUPS_PER_REQUEST_MAX: usize = 100_000;
+
+/// Leaves out what a request names beyond the limit: it gets no answer, and the log says so.
+pub(super) fn bounded<T>(gateway: &Gateway, mut groups: Vec<T>) -> Vec<T> {
+    if groups.len() > GROUPS_PER_REQUEST_MAX {
+        gateway.complaints.warn(format_args!(
+            "a request names {} groups; those beyond {GROUPS_PER_REQUEST_MAX} are not answered",
+            groups.len()
+        ));
+        groups.truncate(GROUPS_PER_REQUEST_MAX);
+    }
+    groups
+}
+
 /// A copy of a text: a slice of the request would keep its frame for as long as the group lives.
 pub(super) fn owned(text: &StrBytes) -> Arc<str> {
     Arc::from(text.as_str())

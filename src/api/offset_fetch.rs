@@ -11,7 +11,7 @@ use std::sync::Arc;
 use self::answer::{Found, FoundGroup, FoundPartition, FoundTopic};
 use super::errors::group_code;
 use super::gateway::Gateway;
-use super::groups::{failure, owned};
+use super::groups::{bounded, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::coordination::messages::{
     FetchOffsets, FetchedOffset, GroupError, Reply, Request, WantedOffsets,
@@ -39,7 +39,7 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> OffsetFetchResponse {
     let require_stable = request.require_stable;
-    let groups = groups(request, version);
+    let groups = bounded(gateway, groups(request, version));
     let image = gateway.image.load_full();
     let desks: Vec<Desk<'_>> = groups
         .iter()

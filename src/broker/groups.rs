@@ -29,6 +29,9 @@ use crate::record::Codec;
 /// How long a question that a group answers at once may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many groups one request asks at the same time.
+const QUESTIONS_AT_ONCE: usize = 1_000;
+
 /// The hosts of all arbiters, in the order of their shares, and the way to their shards.
 pub(super) struct GroupHosts {
     pub(super) listeners: Vec<actix::Recipient<MetadataChanged>>,
@@ -238,13 +241,23 @@ impl AskGroups for Groups {
     }
 
     fn ask_many(&self, questions: Vec<(Arc<str>, Request)>) -> LocalBoxFuture<'_, Vec<Reply>> {
-        let count = questions.len();
-        let gathered = self.send(questions.into_iter());
         Box::pin(async move {
-            match tokio::time::timeout(PATIENCE, gathered.all()).await {
-                Ok(replies) => replies.into_iter().map(told).collect(),
-                Err(_) => vec![Reply::Failed(GroupError::CoordinatorNotAvailable); count],
+            let mut told_so_far = Vec::with_capacity(questions.len());
+            // In parts, so that a request that names everybody does not fill the mailboxes.
+            let mut left = questions.into_iter();
+            while left.len() > 0 {
+                let part: Vec<_> = left.by_ref().take(QUESTIONS_AT_ONCE).collect();
+                let count = part.len();
+                let gathered = self.send(part.into_iter());
+                match tokio::time::timeout(PATIENCE, gathered.all()).await {
+                    Ok(replies) => told_so_far.extend(replies.into_iter().map(told)),
+                    Err(_) => {
+                        let failed = Reply::Failed(GroupError::CoordinatorNotAvailable);
+                        told_so_far.extend(std::iter::repeat_n(failed, count));
+                    }
+                }
             }
+            told_so_far
         })
     }
 

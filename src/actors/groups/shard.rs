@@ -33,6 +33,8 @@ use crate::replication::Acks;
 
 /// How long a shard whose partition is offline waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The longest id a group may have: what the keys of its records can say.
+const GROUP_ID_BYTES_MAX: usize = i16::MAX as usize;
 /// How long a list waits for a group whose log is slow.
 const LIST_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -182,6 +184,9 @@ impl GroupShardActor {
             return self.reload(&id, ctx);
         }
         if resident.is_none() {
+            if id.len() > GROUP_ID_BYTES_MAX {
+                return slot.answer(Reply::Failed(GroupError::InvalidGroupId));
+            }
             if !may_create(&request) {
                 return slot.answer(self.answer_of_nobody(id, request));
             }
@@ -445,5 +450,22 @@ impl Handler<Resign> for GroupShardActor {
     fn handle(&mut self, _: Resign, ctx: &mut Context<Self>) {
         self.tell_all(&Retire);
         ctx.stop();
+    }
+}
+
+/// A group's actor is lost, as by a panic.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LoseGroup(pub(super) &'static str);
+
+#[cfg(test)]
+impl Handler<LoseGroup> for GroupShardActor {
+    type Result = ();
+
+    fn handle(&mut self, LoseGroup(id): LoseGroup, _: &mut Context<Self>) {
+        if let Some(resident) = self.groups.get(id) {
+            resident.actor.do_send(Retire);
+        }
     }
 }

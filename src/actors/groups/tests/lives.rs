@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bench::*;
+use crate::actors::groups::shard::LoseGroup;
 use crate::actors::partition_host::tests::bench::{topic, topic_id};
 use crate::coordination::messages::{GroupError, Reply, Request};
 use crate::metadata::MetadataRecord;
@@ -193,4 +194,36 @@ async fn the_offsets_of_a_deleted_topic_go_with_it() {
     groups.change(&[MetadataRecord::RemoveTopic { id }]).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(groups.committed("g").await, -1);
+}
+
+#[actix::test]
+async fn after_a_panic_of_one_group_all_of_its_shard_are_right_again() {
+    tokio::time::pause();
+    let groups = GroupBench::start(memory(), &[]).await;
+    for offset in 0..5 {
+        assert_eq!(groups.commit("lost", offset).await, stored());
+        assert_eq!(groups.commit("other", offset).await, stored());
+    }
+    groups.router.shards()[0].do_send(LoseGroup("lost"));
+    groups.bench.settle().await;
+    assert_eq!(
+        groups.commit("lost", 9).await,
+        None,
+        "its client looks again"
+    );
+    groups.bench.settle().await;
+    assert_eq!(groups.committed("lost").await, 4);
+    assert_eq!(groups.committed("other").await, 4);
+    assert_eq!(groups.commit("lost", 9).await, stored());
+    assert_eq!(groups.quota.held(), 2);
+}
+
+#[actix::test]
+async fn a_group_id_that_no_record_can_hold_is_refused() {
+    tokio::time::pause();
+    let groups = GroupBench::start(memory(), &[]).await;
+    let longest = "x".repeat(32_767);
+    assert_eq!(groups.commit(&longest, 1).await, stored());
+    let refused = failed(GroupError::InvalidGroupId);
+    assert_eq!(groups.commit(&format!("{longest}x"), 1).await, refused);
 }
