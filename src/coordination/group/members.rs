@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::coordination::messages::{
-    ConsumerHeartbeat, GroupError, Identity, Join, JoinRefused, Leaving, Reply, Sync,
+    ConsumerHeartbeat, GroupError, Identity, Join, Leaving, Reply, Sync,
 };
 use crate::coordination::topics::Topics;
 use crate::coordination::{Now, Step, Ticket};
@@ -25,13 +25,6 @@ impl Group {
             let step = consumer.handle_join(now, &self.config, &join, ticket, topics);
             self.note_downgrade();
             return step;
-        }
-        if self.classic.is_none() && !join.member_id.is_empty() {
-            let refused = JoinRefused {
-                error: GroupError::UnknownMemberId,
-                member_id: join.member_id,
-            };
-            return Step::reply(ticket, Reply::Join(Err(refused)));
         }
         let config = Arc::clone(&self.config);
         let step = self

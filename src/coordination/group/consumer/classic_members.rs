@@ -16,13 +16,15 @@ use super::sessions::{Deadline, milliseconds};
 use super::state::Member;
 use super::{ConsumerGroup, session_timeout};
 use crate::coordination::config::{GroupConfig, MigrationPolicy};
+use crate::coordination::group::classic::own_protocols;
 use crate::coordination::messages::{
     GroupError, Identity, Join, JoinRefused, Joined, Leaving, Reply, Sync, Synced,
 };
 use crate::coordination::topics::Topics;
 use crate::coordination::{Now, Step, Ticket};
+use crate::model::TopicId;
 use crate::protocol::consumer_offsets::{
-    Assignment, ClassicMemberMetadata, MemberState, MemberValue,
+    Assignment, ClassicMemberMetadata, MemberState, MemberValue, Record,
 };
 use crate::protocol::consumer_protocol::{MemberAssignment, Subscription};
 
@@ -40,6 +42,7 @@ impl ConsumerGroup {
         topics: &dyn Topics,
     ) -> Step {
         let mut join = join.clone();
+        own_protocols(&mut join.protocols);
         let is_unknown = join.member_id.is_empty();
         if is_unknown {
             join.member_id = Arc::from(join.fresh.to_string());
@@ -100,7 +103,7 @@ impl ConsumerGroup {
         join: &Join,
         is_unknown: bool,
         topics: &dyn Topics,
-    ) -> Result<(Vec<crate::protocol::consumer_offsets::Record>, Joined), GroupError> {
+    ) -> Result<(Vec<Record>, Joined), GroupError> {
         let is_stale = self.metadata_is_stale;
         let mut plan = self.plan(now, config, topics);
         let outcome = plan.join(join, is_unknown, is_stale)?;
@@ -219,7 +222,14 @@ impl ConsumerGroup {
         let (id, member) = self.classic_member(identity)?;
         let end = now.moment + session_timeout(config, &member);
         self.sessions.prolong(&id, end);
-        let must_join = member.epoch < self.state.target_epoch
+        // Among classic members alone nobody's heartbeat would compute the target that the group
+        // epoch asks for (in Kafka nothing does): one of them has to join.
+        let epoch = if self.state.classic_members == self.state.members.len() {
+            self.state.epoch
+        } else {
+            self.state.target_epoch
+        };
+        let must_join = member.epoch < epoch
             || member.state == MemberState::UnrevokedPartitions
             || member.state == MemberState::UnreleasedPartitions && !self.still_waits(&id, &member);
         if must_join {
@@ -440,7 +450,7 @@ fn joining_value(known: &MemberValue, join: &Join, subscription: &Subscription) 
 pub(super) fn write_assignment(
     assignment: &Assignment,
     metadata: &[u8],
-    mut name_of: impl FnMut(&crate::model::TopicId) -> Option<Arc<str>>,
+    mut name_of: impl FnMut(&TopicId) -> Option<Arc<str>>,
 ) -> Bytes {
     let version = Subscription::parse(metadata).map_or(0, |subscription| subscription.version);
     let named = assignment

@@ -21,13 +21,16 @@ use crate::protocol::consumer_offsets::{
     Assignment, ClassicGroupValue, ClassicMemberValue, Record,
 };
 
+/// Protocols with a member's metadata for each.
+pub type Protocols = Vec<(Arc<str>, Bytes)>;
+
 /// What the classic group is to be given once its record is replayed.
 #[derive(Debug)]
 pub struct Downgrade {
     /// When it was planned.
     pub now: Now,
     /// All protocols of each member: the record has the chosen one alone.
-    pub protocols: Vec<(Arc<str>, Vec<(Arc<str>, Bytes)>)>,
+    pub protocols: Vec<(Arc<str>, Protocols)>,
     /// Whether the members must agree anew.
     pub must_rebalance: bool,
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::coordination::messages::GroupError;
 use crate::model::{Timestamp, TopicId};
 use crate::protocol::consumer_offsets::{OffsetValue, Record};
-use crate::record::HEADER_SIZE;
 
 use super::{CommittedOffsets, Planned};
 
+/// What a batch takes for itself (format 2).
+const BATCH_HEADER_BYTES: usize = 61;
 /// At most what a record takes around its key and value: the lengths of itself, key and value,
 /// attributes, deltas of time and offset, the count of headers.
 const RECORD_OVERHEAD: usize = 32;
@@ -27,7 +28,7 @@ impl Room {
     /// All of a batch of at most that size.
     pub fn of_batch(batch_bytes_max: usize) -> Room {
         Room {
-            left: batch_bytes_max.saturating_sub(HEADER_SIZE),
+            left: batch_bytes_max.saturating_sub(BATCH_HEADER_BYTES),
         }
     }
 

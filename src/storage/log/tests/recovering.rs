@@ -284,7 +284,7 @@ fn leader_epochs_are_cut_with_the_log_and_found_again_without_their_checkpoint()
             .append_as_leader(&batch(&["x"]), LeaderEpoch(epoch), NOW)
             .unwrap();
     }
-    bench.log.assign_epoch(LeaderEpoch(6)).unwrap();
+    bench.log.assign_epoch(LeaderEpoch(6));
     bench.kill_and_reopen();
     assert_eq!(bench.log.reader().latest_epoch(), Some(LeaderEpoch(4)));
     remove(&bench, "leader-epoch-checkpoint");
@@ -300,9 +300,33 @@ fn leader_epochs_are_cut_with_the_log_and_found_again_without_their_checkpoint()
         );
         assert_eq!(reader.latest_epoch(), Some(LeaderEpoch(4)));
     }
-    bench.log.assign_epoch(LeaderEpoch(7)).unwrap();
+    bench.log.assign_epoch(LeaderEpoch(7));
+    // It is written with its first batch.
+    let next = batch(&["x"]);
+    bench
+        .log
+        .append_as_leader(&next, LeaderEpoch(7), NOW)
+        .unwrap();
     let text = bench.disk.read_file(&path("leader-epoch-checkpoint"), 100);
     assert_eq!(text.unwrap(), b"0\n3\n1 0\n4 2\n7 3\n");
+}
+
+#[test]
+fn a_reign_is_in_the_checkpoint_before_a_run_of_its_batches_is_in_the_log() {
+    let mut bench = Bench::new(small());
+    fill(&mut bench, 1);
+    bench.kill_and_reopen();
+    let reign = LeaderEpoch(EPOCH.0 + 1);
+    bench.log.assign_epoch(reign);
+    let batches = [batch(&["x"]), batch(&["y"])];
+    let mut left: Vec<_> = batches.iter().map(|batch| (batch, reign)).collect();
+    while !left.is_empty() {
+        let done = bench.log.append_run_as_leader(&left, NOW);
+        assert!(done.iter().all(Result::is_ok));
+        left.drain(..done.len());
+        let text = bench.disk.read_file(&path("leader-epoch-checkpoint"), 100);
+        assert_eq!(text.unwrap(), b"0\n2\n3 0\n4 1\n");
+    }
 }
 
 #[test]
