@@ -36,6 +36,11 @@ const ASKERS_MAX: usize = 10_000;
 #[rtype(result = "Result<Reply, ControllerUnavailable>")]
 pub struct AskController(pub Request);
 
+/// Answers once this node is the controller.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct AwaitLeadership;
+
 /// Why the controller gave no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ControllerUnavailable {
@@ -86,6 +91,8 @@ pub struct ControllerActor {
     publication: Recipient<AwaitPublished>,
     random: Box<dyn FnMut() -> [u8; 16]>,
     standing: Standing,
+    /// Who waits for this node to lead.
+    hopeful: Vec<oneshot::Sender<()>>,
     /// Rises when proposals under way stop counting: their answers come too late.
     reign: u64,
     /// The proposal under way.
@@ -114,6 +121,7 @@ impl ControllerActor {
             publication,
             random,
             standing: Standing::Follows { leader: None },
+            hopeful: Vec::new(),
             reign: 0,
             proposed: None,
             pending: VecDeque::new(),
@@ -371,6 +379,28 @@ impl Handler<LeadershipChanged> for ControllerActor {
         if self.standing != standing {
             self.step_down(standing);
         }
+        if changed.leads {
+            for hopeful in self.hopeful.drain(..) {
+                // Who hung up does not wait any more.
+                let _ = hopeful.send(());
+            }
+        }
+    }
+}
+
+impl Handler<AwaitLeadership> for ControllerActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: AwaitLeadership, _: &mut Context<Self>) -> Self::Result {
+        let (told, leads) = oneshot::channel();
+        match self.standing {
+            Standing::Follows { .. } => self.hopeful.push(told),
+            Standing::Leads | Standing::Settles { .. } => drop(told),
+        }
+        Box::pin(async move {
+            // An actor that is gone never leads; the asker has its own deadline.
+            let _ = leads.await;
+        })
     }
 }
 

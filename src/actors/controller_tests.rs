@@ -194,6 +194,18 @@ fn shown(outcome: &Outcome) -> &'static str {
 }
 
 #[actix::test]
+async fn who_waits_for_it_to_lead_is_answered_when_it_does() {
+    let node = Node::start(&[]).await;
+    node.controller.send(AwaitLeadership).await.unwrap();
+    node.lead(false).await;
+    let waiting = actix::spawn(node.controller.send(AwaitLeadership));
+    node.lead(false).await;
+    assert!(!waiting.is_finished());
+    node.lead(true).await;
+    waiting.await.unwrap().unwrap();
+}
+
+#[actix::test]
 async fn what_is_asked_during_a_flush_shares_the_next() {
     let node = Node::start(&[]).await;
     let begun = tokio::time::Instant::now();

@@ -5,14 +5,19 @@
 //! most one of each kind under way. Invariant: nobody waits here for a full queue on an arbiter;
 //! [`DiskThreads::run`] waits asynchronously.
 
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::storage::disk::Disk;
+
 type Job = Box<dyn FnOnce() + Send>;
+
+/// A thread, and what is dropped when it has done its last job.
+type Living = (oneshot::Receiver<()>, JoinHandle<()>);
 
 /// Jobs under way or queued at once; who comes then waits for a place, without a thread.
 const JOBS_MAX: usize = 1024;
@@ -23,12 +28,13 @@ pub struct DiskThreads {
     jobs: Jobs,
     places: Arc<Semaphore>,
     name: Arc<str>,
+    living: Arc<Mutex<Vec<Living>>>,
 }
 
 /// Where jobs go.
 #[derive(Clone)]
 enum Jobs {
-    Threads(Sender<Job>),
+    Threads(Sender<Option<Job>>),
     /// Nowhere: they are done where they are asked for.
     Here,
 }
@@ -45,18 +51,25 @@ impl DiskThreads {
     /// When the system refuses a thread.
     pub fn start(name: &str, count: usize) -> std::io::Result<DiskThreads> {
         // Twice the places: jobs nobody waits for take none.
-        let (jobs, queue) = bounded::<Job>(2 * JOBS_MAX);
+        let (jobs, queue) = bounded(2 * JOBS_MAX);
+        let mut living = Vec::new();
         for index in 0..count.max(1) {
             let queue = queue.clone();
-            thread::Builder::new()
+            let (alive, ended) = oneshot::channel();
+            let thread = thread::Builder::new()
                 .name(format!("{name}-{index}"))
-                .spawn(move || work_off(&queue))?;
+                .spawn(move || {
+                    work_off(queue);
+                    drop(alive);
+                })?;
+            living.push((ended, thread));
         }
         let places = Arc::new(Semaphore::new(JOBS_MAX));
         Ok(DiskThreads {
             jobs: Jobs::Threads(jobs),
             places,
             name: name.into(),
+            living: Arc::new(Mutex::new(living)),
         })
     }
 
@@ -67,6 +80,39 @@ impl DiskThreads {
             jobs: Jobs::Here,
             places: Arc::new(Semaphore::new(JOBS_MAX)),
             name: "here".into(),
+            living: Arc::default(),
+        }
+    }
+
+    /// Threads for a disk whose operations may wait, none for one that never does.
+    ///
+    /// # Errors
+    /// As [`DiskThreads::start`].
+    pub fn for_disk(disk: &dyn Disk, name: &str, count: usize) -> std::io::Result<DiskThreads> {
+        match disk.waits() {
+            true => DiskThreads::start(name, count),
+            false => Ok(DiskThreads::here()),
+        }
+    }
+
+    /// Ends the threads once they have done what is queued, and waits for it; who comes later, also
+    /// through a clone, is refused.
+    pub async fn end(&self) {
+        let living =
+            std::mem::take(&mut *self.living.lock().unwrap_or_else(PoisonError::into_inner));
+        let Jobs::Threads(jobs) = &self.jobs else {
+            return;
+        };
+        for _ in &living {
+            while let Err(TrySendError::Full(_)) = jobs.try_send(None) {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+        for (ended, thread) in living {
+            // It is dropped, never sent on.
+            let _ = ended.await;
+            // Jobs that panic are caught, and the thread has nothing left to do.
+            let _ = thread.join();
         }
     }
 
@@ -74,11 +120,12 @@ impl DiskThreads {
     /// happens meanwhile.
     #[cfg(test)]
     pub(super) fn by_hand() -> (DiskThreads, JobsByHand) {
-        let (jobs, queue) = bounded::<Job>(2 * JOBS_MAX);
+        let (jobs, queue) = bounded(2 * JOBS_MAX);
         let threads = DiskThreads {
             jobs: Jobs::Threads(jobs),
             places: Arc::new(Semaphore::new(JOBS_MAX)),
             name: "by hand".into(),
+            living: Arc::default(),
         };
         (threads, JobsByHand(queue))
     }
@@ -104,11 +151,12 @@ impl DiskThreads {
             }
         };
         loop {
-            match jobs.try_send(job) {
+            match jobs.try_send(Some(job)) {
                 Ok(()) => return result.await.map_err(|_| DiskThreadsEnded),
                 Err(TrySendError::Disconnected(_)) => return Err(DiskThreadsEnded),
                 // Only jobs nobody waits for can have filled the queue.
-                Err(TrySendError::Full(refused)) => job = refused,
+                Err(TrySendError::Full(Some(refused))) => job = refused,
+                Err(TrySendError::Full(None)) => return Err(DiskThreadsEnded),
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -123,7 +171,7 @@ impl DiskThreads {
         match &self.jobs {
             Jobs::Here => do_job(Box::new(job)),
             // Such jobs only tidy up; what is not done now is done after the next start.
-            Jobs::Threads(jobs) => drop(jobs.try_send(Box::new(job))),
+            Jobs::Threads(jobs) => drop(jobs.try_send(Some(Box::new(job)))),
         }
     }
 }
@@ -138,8 +186,12 @@ impl std::fmt::Debug for DiskThreads {
     }
 }
 
-fn work_off(queue: &Receiver<Job>) {
-    while let Ok(job) = queue.recv() {
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the queue closes when the last thread has dropped its end"
+)]
+fn work_off(queue: Receiver<Option<Job>>) {
+    while let Ok(Some(job)) = queue.recv() {
         do_job(job);
     }
 }
@@ -151,13 +203,13 @@ fn do_job(job: Job) {
 
 /// See [`DiskThreads::by_hand`].
 #[cfg(test)]
-pub(super) struct JobsByHand(Receiver<Job>);
+pub(super) struct JobsByHand(Receiver<Option<Job>>);
 
 #[cfg(test)]
 impl JobsByHand {
     /// Does everything that is queued; how much that was.
     pub(super) fn work_off(&self) -> usize {
-        self.0.try_iter().map(do_job).count()
+        self.0.try_iter().flatten().map(do_job).count()
     }
 }
 
@@ -171,5 +223,16 @@ mod tests {
         let broken: Result<(), _> = threads.run(|| panic!("expected in this test")).await;
         assert_eq!(broken, Err(DiskThreadsEnded));
         assert_eq!(threads.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn threads_that_were_ended_do_what_was_queued_and_refuse_the_rest() {
+        let threads = DiskThreads::start("test-disk", 2).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        threads.run_unwatched(move || tell.send(1).unwrap());
+        let clone = threads.clone();
+        threads.end().await;
+        assert_eq!(told.recv(), Ok(1));
+        assert_eq!(clone.run(|| 7).await, Err(DiskThreadsEnded));
     }
 }

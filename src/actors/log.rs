@@ -2,8 +2,9 @@
 //!
 //! Its partition asks it to append; it writes here, on the arbiter, while the directory's disk keeps
 //! up, and through the directory's disk threads when it does not, or when files must be made, always
-//! in order. Flushes run on the disk threads, as does the upkeep of `log_upkeep`. Invariant: at any
-//! moment the [`Log`] is here, with nothing waiting, or with exactly one job that brings it back.
+//! in order. What comes in one turn of the actor is written together at its end. Flushes run on the
+//! disk threads, as does the upkeep of `log_upkeep`. Invariant: at any moment the [`Log`] is here,
+//! and what waits is done at the end of this turn, or with exactly one job that brings it back.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,7 +24,9 @@ use super::partition_messages::{
 use crate::model::{LeaderEpoch, Moment, Offset, Timestamp};
 use crate::record::TimestampType;
 use crate::replication::Acks;
-use crate::storage::{AppendError, Flushed, Log, LogConfig, StorageError};
+use crate::storage::{
+    AppendError, Flushed, Log, LogConfig, RUN_BATCHES_MAX, RUN_BYTES_MAX, StorageError,
+};
 
 /// How long a flush waits that found too many files open.
 const FLUSH_RETRY: Duration = Duration::from_millis(100);
@@ -111,6 +114,8 @@ struct FlushState {
 pub struct LogActor {
     seat: Seat,
     waiting: VecDeque<Waiting>,
+    /// Bytes of the batches that wait for the end of this turn.
+    gathered_bytes: usize,
     partition: Option<Addr<PartitionActor>>,
     pub(super) dir: Arc<LogDir>,
     pub(super) config: Arc<LogConfig>,
@@ -141,6 +146,7 @@ impl LogActor {
         LogActor {
             seat: Seat::Here(Box::new(log)),
             waiting: VecDeque::new(),
+            gathered_bytes: 0,
             partition: None,
             dir,
             config,
@@ -155,11 +161,33 @@ impl LogActor {
         }
     }
 
+    /// Whether the log is here and can be closed without reading or writing anything.
+    pub(super) fn closes_at_once(&self) -> bool {
+        matches!(&self.seat, Seat::Here(log) if log.closes_at_once())
+    }
+
     /// Does something with the log: now when it is here and nothing waits, else in its turn.
-    fn with_log(&mut self, action: impl FnOnce(&mut Log) + Send + 'static) {
+    pub(super) fn with_log(&mut self, action: impl FnOnce(&mut Log) + Send + 'static) {
         match &mut self.seat {
-            Seat::Here(log) => action(log),
-            Seat::Away => self.waiting.push_back(Waiting::Other(Box::new(action))),
+            Seat::Here(log) if self.waiting.is_empty() => action(log),
+            _ => self.waiting.push_back(Waiting::Other(Box::new(action))),
+        }
+    }
+
+    /// Does what waits, at the end of a turn or when much has come in it; what may block goes to a
+    /// disk thread.
+    fn work_off(&mut self, ctx: &mut Context<Self>) {
+        self.gathered_bytes = 0;
+        while let (Seat::Here(log), Some(first)) = (&mut self.seat, self.waiting.front()) {
+            let now = self.clock.wall();
+            if let Waiting::Append(first) = first
+                && (!self.dir.keeps_up() || log.makes_files(&first.append.batch.header, now))
+            {
+                return self.send_away(ctx);
+            }
+            for written in step(log, &mut self.waiting, now) {
+                self.settle(written, ctx);
+            }
         }
     }
 
@@ -178,19 +206,13 @@ impl LogActor {
         let Seat::Here(mut log) = std::mem::replace(&mut self.seat, Seat::Away) else {
             return;
         };
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.waiting);
         let now = self.clock.wall();
         let job = move || {
-            let done: Vec<_> = waiting
-                .into_iter()
-                .filter_map(|waiting| match waiting {
-                    Waiting::Append(append) => Some(write(&mut log, append, now)),
-                    Waiting::Other(action) => {
-                        action(&mut log);
-                        None
-                    }
-                })
-                .collect();
+            let mut done = Vec::new();
+            while !waiting.is_empty() {
+                done.append(&mut step(&mut log, &mut waiting, now));
+            }
             (log, done)
         };
         let threads = self.dir.threads().clone();
@@ -386,14 +408,41 @@ pub(super) fn show(log: &Log, gauges: &PartitionGauges) {
     gauges.set_first_unstable_offset(log.first_unstable_offset());
 }
 
-fn write(log: &mut Log, AppendToLog { append, epoch }: AppendToLog, now: Timestamp) -> Written {
-    let result = log.append_as_leader(&append.batch, epoch, now);
-    // A duplicate may wait for a flush that its original still waits for.
-    Written {
-        append,
-        result,
-        unflushed_messages: log.unflushed_messages(),
+/// Does the first thing that waits, and with an append those behind it that go into one write.
+fn step(log: &mut Log, waiting: &mut VecDeque<Waiting>, now: Timestamp) -> Vec<Written> {
+    if let Some(Waiting::Other(_)) = waiting.front()
+        && let Some(Waiting::Other(action)) = waiting.pop_front()
+    {
+        action(log);
+        return Vec::new();
     }
+    let appends = waiting.iter().map_while(|waiting| match waiting {
+        Waiting::Append(AppendToLog { append, epoch }) => Some((&append.batch, *epoch)),
+        Waiting::Other(_) => None,
+    });
+    let batches: Vec<_> = appends.take(RUN_BATCHES_MAX).collect();
+    let results = log.append_run_as_leader(&batches, now);
+    let appends = waiting
+        .drain(..results.len())
+        .filter_map(|waiting| match waiting {
+            Waiting::Append(append) => Some(append),
+            Waiting::Other(_) => None,
+        });
+    appends
+        .zip(results)
+        .map(|(AppendToLog { append, .. }, result)| Written {
+            append,
+            // A duplicate may wait for a flush that its original still waits for.
+            unflushed_messages: match &result {
+                Ok(appended) if !appended.duplicate => {
+                    let end = appended.last_offset + 1;
+                    (end - log.recovery_point()).unsigned_abs()
+                }
+                _ => log.unflushed_messages(),
+            },
+            result,
+        })
+        .collect()
 }
 
 /// The log failed: what waits for the disk will never be known to be safe.
@@ -438,18 +487,27 @@ impl Handler<AppendToLog> for LogActor {
             // Dropped: what is asked here belongs to a partition that is gone.
             return;
         }
-        let now = self.clock.wall();
-        match &mut self.seat {
-            Seat::Here(log)
-                if self.dir.keeps_up() && !log.makes_files(&append.append.batch.header, now) =>
-            {
-                let written = write(log, append, now);
-                self.settle(written, ctx);
-            }
-            _ => {
-                self.waiting.push_back(Waiting::Append(append));
-                self.send_away(ctx);
-            }
+        let size = append.append.batch.bytes.len();
+        self.waiting.push_back(Waiting::Append(append));
+        match self.seat {
+            Seat::Here(_) if self.dir.keeps_up() => self.gather(size, ctx),
+            _ => self.send_away(ctx),
+        }
+    }
+}
+
+impl LogActor {
+    /// Sees to it that what waits is done when the turn is over: a producer that keeps requests in
+    /// flight has more to bring in it.
+    fn gather(&mut self, bytes: usize, ctx: &mut Context<Self>) {
+        if self.waiting.len() == 1 {
+            // The context comes to it when its mailbox is empty.
+            let turn = actix::fut::ready::<_>(());
+            ctx.spawn(turn.map(|(), actor: &mut LogActor, ctx| actor.work_off(ctx)));
+        }
+        self.gathered_bytes += bytes;
+        if self.waiting.len() >= RUN_BATCHES_MAX || self.gathered_bytes >= RUN_BYTES_MAX {
+            self.work_off(ctx);
         }
     }
 }
@@ -506,12 +564,6 @@ impl Handler<StartEpoch> for LogActor {
     type Result = ();
 
     fn handle(&mut self, StartEpoch(epoch): StartEpoch, _: &mut Context<Self>) {
-        let (dir, now) = (Arc::clone(&self.dir), self.clock.now());
-        self.with_log(move |log| match log.assign_epoch(epoch) {
-            // The next append writes it, or is refused.
-            Err(error) if error.is_passing() => dir.note_full(now, &error),
-            Err(error) => log::error!("cannot write the leader epoch {epoch}: {error}"),
-            Ok(()) => {}
-        });
+        self.with_log(move |log| log.assign_epoch(epoch));
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -18,8 +18,9 @@ use super::log::LogActor;
 use super::log_upkeep::Tidy;
 use super::partition::PartitionGauges;
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
-use crate::storage::disk::Disk;
-use crate::storage::{Checkpoints, LogReader, StorageError};
+use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
+use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::{Checkpoints, ClosedLog, LogReader, OpenFiles, StorageError};
 
 /// Bounds that `broker.rs` hands in.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,12 @@ pub struct LogDirParts {
     pub at_start: Checkpoints,
     /// Whether the last broker here stopped after flushing everything.
     pub stopped_cleanly: bool,
+    /// Bounds the open files of all logs, those of other directories included.
+    pub open_files: Arc<OpenFiles>,
+    /// The logs as the last stop left them, when it was a clean one.
+    pub closed_logs: ClosedLogs,
+    /// A file in the directory that its owner keeps open as long as the broker runs.
+    pub lock: Weak<dyn DiskFile>,
 }
 
 /// See the module.
@@ -74,6 +81,9 @@ pub struct LogDir {
     /// What the checkpoints said at the start of directories nobody lives in: not opened yet, failed
     /// to open, or of topics the metadata does not know.
     carried: Mutex<Checkpoints>,
+    /// The logs as they were closed: by the last broker, until they are opened; by this one, at its
+    /// end.
+    closed: Mutex<ClosedLogs>,
     /// What the files say. Locked while they are written, by disk threads only.
     written: Mutex<Checkpoints>,
 }
@@ -94,8 +104,9 @@ const TIDIED_AT_A_TIME: usize = 4;
 
 impl LogDir {
     /// A directory that was taken into use.
-    pub fn new(parts: LogDirParts) -> LogDir {
+    pub fn new(mut parts: LogDirParts) -> LogDir {
         LogDir {
+            closed: Mutex::new(std::mem::take(&mut parts.closed_logs)),
             bytes_on_their_way: AtomicU64::new(0),
             offline: AtomicBool::new(false),
             unclean: AtomicBool::new(false),
@@ -126,6 +137,11 @@ impl LogDir {
     /// Where to run what can block.
     pub fn threads(&self) -> &DiskThreads {
         &self.parts.threads
+    }
+
+    /// Bounds the open files of all logs.
+    pub fn open_files(&self) -> &Arc<OpenFiles> {
+        &self.parts.open_files
     }
 
     /// What the checkpoints said at the start.
@@ -180,6 +196,61 @@ impl LogDir {
     /// Whether the last broker here stopped after flushing everything.
     pub fn was_stopped_cleanly(&self) -> bool {
         self.parts.stopped_cleanly
+    }
+
+    /// How a log was closed by the last broker, asked once.
+    pub fn take_closed(&self, partition: &TopicPartition) -> Option<ClosedLog> {
+        lock(&self.closed).remove(partition)
+    }
+
+    /// How a log was closed by this broker.
+    pub fn remember_closed(&self, partition: TopicPartition, closed: ClosedLog) {
+        lock(&self.closed).insert(partition, closed);
+    }
+
+    /// Forgets what the last broker said of logs that were not opened.
+    pub fn forget_closed(&self) {
+        lock(&self.closed).clear();
+    }
+
+    /// Writes down how the logs were closed; what the mark of a clean stop must say of it. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_closed(&self) -> Result<u64, StorageError> {
+        let closed = std::mem::take(&mut *lock(&self.closed));
+        write_closed_logs(self.disk().as_ref(), self.path(), closed)
+    }
+
+    /// How many logs have something that is not known to be on the disk.
+    pub fn unflushed_logs(&self) -> usize {
+        let behind = |log: &&ResidentLog| log.gauges.recovery_point() < log.reader.log_end_offset();
+        self.residents().values().filter(behind).count()
+    }
+
+    /// Whether everything in here can be flushed at once.
+    pub fn can_flush_whole(&self) -> bool {
+        self.parts.lock.strong_count() > 0 && self.disk().can_sync_all()
+    }
+
+    /// Flushes everything written in here. Blocks.
+    ///
+    /// # Errors
+    /// When the device failed: nobody knows what is on it now.
+    pub fn flush_whole(&self) -> Result<(), StorageError> {
+        let Some(lock) = self.parts.lock.upgrade() else {
+            let path = self.path().clone();
+            return Err(StorageError::Poisoned { path });
+        };
+        self.disk().sync_all(lock.as_ref())
+    }
+
+    /// Logs that were closed are on the disk up to their ends.
+    pub fn note_flushed(&self, closed: &[TopicPartition]) {
+        let residents = self.residents();
+        for log in closed.iter().filter_map(|name| residents.get(name)) {
+            log.gauges.set_recovery_point(log.reader.log_end_offset());
+        }
     }
 
     /// Whether the disk keeps up, so that an append may write on the arbiter.
@@ -321,6 +392,8 @@ pub struct LogDirIntervals {
     pub checkpoint: Duration,
     /// `log.retention.check.interval.ms`.
     pub tidy: Duration,
+    /// How long logs keep files open that nobody uses. One directory sees to it for all.
+    pub close_unused: Option<Duration>,
 }
 
 /// Keeps a directory's rounds.
@@ -362,7 +435,9 @@ impl LogDirActor {
         if std::mem::replace(&mut self.tidying, true) {
             return;
         }
-        let logs = self.dir.list();
+        let mut logs = self.dir.list();
+        // One that never had a record has nothing to tidy.
+        logs.retain(|(_, log)| log.reader.log_end_offset() > Offset::ZERO);
         let round = async move {
             for some in logs.chunks(TIDIED_AT_A_TIME) {
                 let asked: Vec<_> = some
@@ -401,20 +476,47 @@ impl Actor for LogDirActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
         ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
+        if let Some(after) = self.intervals.close_unused {
+            ctx.run_interval(after, |actor, _| {
+                let open_files = Arc::clone(actor.dir.open_files());
+                let threads = actor.dir.threads();
+                threads.run_unwatched(move || open_files.close_unused());
+            });
+        }
     }
 }
 
-/// Writes the last checkpoints of a clean stop, after every log was closed; then the actor ends.
+/// Writes the last checkpoints of a clean stop, after every log was closed, and how they were closed;
+/// then the actor ends. Answers what the mark of a clean stop must say of the latter.
 #[derive(Message)]
-#[rtype(result = "Result<(), StorageError>")]
+#[rtype(result = "Result<u64, StorageError>")]
 pub struct LastCheckpoint;
 
 impl Handler<LastCheckpoint> for LogDirActor {
-    type Result = ResponseFuture<Result<(), StorageError>>;
+    type Result = ResponseFuture<Result<u64, StorageError>>;
 
     fn handle(&mut self, _: LastCheckpoint, ctx: &mut Context<Self>) -> Self::Result {
         let dir = Arc::clone(&self.dir);
         ctx.stop();
-        Box::pin(write_checkpoints(dir, true))
+        Box::pin(async move {
+            write_checkpoints(Arc::clone(&dir), true).await?;
+            let threads = dir.threads().clone();
+            let path = dir.path().clone();
+            let written = threads.run(move || dir.write_closed()).await;
+            written.unwrap_or(Err(StorageError::Poisoned { path }))
+        })
+    }
+}
+
+/// Ends the actor and writes nothing: the broker did not come to run.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndRounds;
+
+impl Handler<EndRounds> for LogDirActor {
+    type Result = ();
+
+    fn handle(&mut self, _: EndRounds, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }

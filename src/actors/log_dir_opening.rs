@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{BrokerId, ClusterId, DirectoryId, TopicPartition, Uuid};
+use crate::storage::closed_logs::{ClosedLogs, read_closed_logs};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::log_dir::{self, CleanShutdown, DirectoryRole, MetaProperties};
 use crate::storage::{Checkpoints, StorageError};
@@ -65,6 +66,8 @@ pub struct TakenDirectory {
     pub is_new: bool,
     /// What the checkpoints say.
     pub checkpoints: Checkpoints,
+    /// The logs as the last broker closed them, if it stopped cleanly.
+    pub closed_logs: ClosedLogs,
     /// The partitions found.
     pub partitions: Vec<TopicPartition>,
     /// Directories of deleted partitions, still to be removed.
@@ -151,6 +154,8 @@ fn take(
     let checkpoints = Checkpoints::read(disk, path, |error| {
         log::warn!("{error}; recovery takes longer, nothing is lost");
     })?;
+    let closed_logs = clean_shutdown.and_then(|clean| clean.closed_logs);
+    let closed_logs = closed_logs.map(|expected| read_closed_logs(disk, path, expected));
     let (mut partitions, mut deleted) = (Vec::new(), Vec::new());
     for (name, directory) in log_dir::list(disk, path)?.partitions {
         match directory.role {
@@ -167,6 +172,7 @@ fn take(
         clean_shutdown,
         is_new,
         checkpoints,
+        closed_logs: closed_logs.unwrap_or_default(),
         partitions,
         deleted,
         lock,

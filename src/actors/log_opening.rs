@@ -4,7 +4,7 @@
 //! Used by `partition_opening`; everything here may block. Invariant: a log never goes on in a
 //! directory, or with a checkpoint, of another topic of the same name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::log_dir::LogDir;
@@ -33,29 +33,43 @@ pub(super) struct LogSite {
 
 impl LogSite {
     /// Opens the log; the second value is its high watermark as last known.
-    pub(super) fn open(self) -> Result<(Log, Offset), StorageError> {
+    pub(super) fn open(&self) -> Result<(Log, Offset), StorageError> {
         let path = self.dir.path().join(current_directory_name(&self.name));
-        let is_known = self.is_known(&path)?;
-        if !is_known {
-            self.forget_earlier_ones()?;
-        }
-        let input = self.input(is_known);
-        let disk = Arc::clone(self.dir.disk());
-        let config = Arc::clone(&self.config);
-        let (mut log, report) = Log::open(disk, path, config, &input, self.now)?;
-        tell(&self.name, &report);
+        let (mut log, is_known) = match self.reopen(&path)? {
+            Some(log) => (log, true),
+            None => self.look_into(path)?,
+        };
+        log.bound_open_files(Arc::clone(self.dir.open_files()));
         if let Some(epoch) = self.leads_in {
-            match log.assign_epoch(epoch) {
-                // The next append writes it, or is refused.
-                Err(error) if error.is_passing() => {
-                    log::debug!("{}: epoch {epoch} is not written yet: {error}", self.name);
-                }
-                assigned => assigned?,
-            }
+            log.assign_epoch(epoch);
         }
         let high_watermarks = &self.dir.at_start().high_watermarks;
         let high_watermark = high_watermarks.get(&self.name).filter(|_| is_known);
         Ok((log, high_watermark.copied().unwrap_or(Offset::ZERO)))
+    }
+
+    /// Opens the log as it was closed, if it was, and if nobody touched it since.
+    fn reopen(&self, path: &Path) -> Result<Option<Log>, StorageError> {
+        let Some(closed) = self.dir.take_closed(&self.name) else {
+            return Ok(None);
+        };
+        let disk = Arc::clone(self.dir.disk());
+        let config = Arc::clone(&self.config);
+        let input = self.input(true);
+        Log::reopen(disk, path.to_owned(), config, &input, &closed, self.now)
+    }
+
+    /// Opens the log whatever happened to it; the second value is whether there was one.
+    fn look_into(&self, path: PathBuf) -> Result<(Log, bool), StorageError> {
+        let is_known = self.is_known(&path)?;
+        if !is_known {
+            self.forget_earlier_ones()?;
+        }
+        let disk = Arc::clone(self.dir.disk());
+        let config = Arc::clone(&self.config);
+        let (log, report) = Log::open(disk, path, config, &self.input(is_known), self.now)?;
+        tell(&self.name, &report);
+        Ok((log, is_known))
     }
 
     /// Whether the directory holds this very topic's log. That of another topic of the same name is

@@ -15,7 +15,7 @@ use super::log::{LogActor, show};
 use super::log_dir::LogDir;
 use crate::model::{Offset, Uuid};
 use crate::storage::log_dir::{DirectoryRole, PartitionDirectory, rename_partition};
-use crate::storage::{DeletedFiles, Log, StorageError};
+use crate::storage::{ClosedLog, DeletedFiles, Log, StorageError};
 
 /// Delete what retention allows, forget idle producers, close idle files; answers when it is done.
 #[derive(Message)]
@@ -25,10 +25,14 @@ pub struct Tidy {
     pub high_watermark: Offset,
 }
 
-/// Flush and close the log for a clean stop; answers when it is done. Nothing is written afterwards.
+/// Close the log for a clean stop; answers when it is done, with what the next start is told of it.
+/// Nothing is written afterwards.
 #[derive(Message)]
-#[rtype(result = "Result<(), StorageError>")]
-pub struct Close;
+#[rtype(result = "Result<Option<ClosedLog>, StorageError>")]
+pub struct Close {
+    /// Wait for the device, too. Else the asker has it take all there is, and notes recovery points.
+    pub flush: bool,
+}
 
 /// The log belongs to a deleted partition: rename its directory at once, with this id in the name,
 /// and delete it later. Making the new name last is the asker's business.
@@ -102,18 +106,26 @@ async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Durat
 }
 
 impl Handler<Close> for LogActor {
-    type Result = ResponseFuture<Result<(), StorageError>>;
+    type Result = ResponseFuture<Result<Option<ClosedLog>, StorageError>>;
 
-    fn handle(&mut self, _: Close, ctx: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Close { flush }: Close, ctx: &mut Context<Self>) -> Self::Result {
         self.retired = true;
         let (told, closed) = oneshot::channel();
         let gauges = Arc::clone(&self.gauges);
         let close = move |log: &mut Log| {
-            let closed = log.close();
+            let closed = if flush {
+                log.close()
+            } else {
+                log.close_unflushed()
+            };
             show(log, &gauges);
-            let _ = told.send(closed);
+            let _ = told.send(closed.and_then(|()| log.closed()));
         };
-        self.on_disk_thread(close, ctx);
+        if self.closes_at_once() {
+            self.with_log(close);
+        } else {
+            self.on_disk_thread(close, ctx);
+        }
         let dir = Arc::clone(&self.dir);
         Box::pin(async move {
             // A job that panicked closed nothing.

@@ -3,6 +3,7 @@
 //! The order of asking is group, transaction, fetcher → partition → log, and controller → quorum →
 //! its own log; nobody asks upstairs. Architecture invariant: a shell decides nothing.
 
+pub mod alarm;
 pub mod clock;
 pub mod connection;
 pub mod controller;
@@ -17,6 +18,7 @@ pub mod log_upkeep;
 pub mod metadata;
 pub mod observe;
 pub mod partition;
+mod partition_closing;
 pub mod partition_host;
 pub mod partition_messages;
 pub mod partition_opening;

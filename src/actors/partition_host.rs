@@ -13,11 +13,10 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::log::LogActor;
 use super::log_dir::LogDir;
-use super::log_upkeep::Close;
 use super::metadata::MetadataChanged;
 use super::partition::PartitionActor;
+use super::partition_closing::close_all;
 use super::partition_messages::PartitionKey;
 use super::partition_opening::{Opened, Opening, Residence, Rules, find};
 use crate::metadata::{Delta, Image, ResourceKind, TopicImage};
@@ -235,16 +234,9 @@ impl PartitionHost {
 
     fn close(&mut self, told: oneshot::Sender<Result<(), StorageError>>) {
         let residences = self.residences.drain();
-        let logs: Vec<Addr<LogActor>> = residences.map(|(_, residence)| residence.log).collect();
+        let residences = residences.map(|(_, residence)| residence).collect();
         actix_rt::spawn(async move {
-            let closings: Vec<_> = logs.iter().map(|log| log.send(Close)).collect();
-            let mut first_error = Ok(());
-            for closing in closings {
-                // A log whose actor is gone has failed before, and has marked its directory.
-                let closed = closing.await.unwrap_or(Ok(()));
-                first_error = first_error.and(closed);
-            }
-            let _ = told.send(first_error);
+            let _ = told.send(close_all(residences).await);
         });
     }
 }

@@ -3,6 +3,7 @@
 //! Used by `partition_host` alone.
 
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,17 +13,20 @@ use super::clock::Clock;
 use super::log::{LogActor, Reconfigure, ReportTo, StartEpoch};
 use super::log_dir::{LogDir, ResidentLog};
 use super::log_opening::LogSite;
-use super::log_upkeep::Delete;
+use super::log_upkeep::{Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
 use super::settings::{SettingsSource, log_config};
 use crate::metadata::{Image, PartitionImage, TopicImage};
-use crate::model::{BrokerId, TopicPartition, Uuid};
+use crate::model::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition, Uuid};
 use crate::replication::{Assignment, Partition, PartitionConfig};
 use crate::storage::log_dir::current_directory_name;
 use crate::storage::{Log, LogConfig, StorageError};
 
+/// Into so many jobs an opening is split where there are enough partitions, so that all threads of
+/// the directory have some.
+const JOBS_AT_LEAST: usize = 16;
 /// How often a long recovery says how far it is.
 const PROGRESS_SAID_EVERY: Duration = Duration::from_secs(3);
 
@@ -152,6 +156,14 @@ pub struct Opened {
     pub residence: Residence,
 }
 
+/// A partition that is to be opened.
+struct PartitionSite {
+    key: PartitionKey,
+    assignment: Assignment,
+    config: PartitionConfig,
+    log: LogSite,
+}
+
 /// What the settings of a topic mean to its partitions: the same for all of them.
 #[derive(Clone)]
 pub struct Rules {
@@ -170,6 +182,29 @@ impl Residence {
             assignment: assignment(partition),
             config: rules.partition,
         });
+    }
+
+    /// The directory it lives in.
+    pub(super) fn dir(&self) -> &Arc<LogDir> {
+        &self.dir
+    }
+
+    /// Closes its log for a clean stop, and has the directory remember it. Begins at once; comes
+    /// back with its name, or nothing when its log failed before: then it has marked its directory.
+    pub(super) fn close(
+        self,
+        flush: bool,
+    ) -> impl Future<Output = Result<Option<TopicPartition>, StorageError>> {
+        let closing = self.log.send(Close { flush });
+        async move {
+            let Ok(closed) = closing.await else {
+                return Ok(None);
+            };
+            if let Some(closed) = closed? {
+                self.dir.remember_closed(self.name.clone(), closed);
+            }
+            Ok(Some(self.name))
+        }
     }
 
     /// Ends the partition and renames its directory; the files go later. Begins at once; comes back
@@ -206,21 +241,25 @@ impl Opening {
     /// Opens partitions, those of one directory on its disk threads side by side. One that cannot
     /// be opened is offline: it is logged, and asking for it is answered with a storage error.
     pub async fn open_all(&self, keys: Vec<PartitionKey>, image: &Arc<Image>) -> Vec<Opened> {
+        let sites = self.sites(keys, image);
+        let count: usize = sites.values().map(|(_, sites)| sites.len()).sum();
         let mut openings = Vec::new();
-        for key in keys {
-            let (opening, image) = (self.clone(), Arc::clone(image));
-            openings.push(actix_rt::spawn(
-                async move { opening.open(key, &image).await },
-            ));
+        for (dir, mut sites) in sites.into_values() {
+            let together = opened_together(&dir, sites.len());
+            while !sites.is_empty() {
+                let some = sites.split_off(sites.len().saturating_sub(together));
+                let (opening, dir) = (self.clone(), Arc::clone(&dir));
+                openings.push(actix_rt::spawn(async move {
+                    opening.open_some(dir, some).await
+                }));
+            }
         }
-        let (count, mut said) = (openings.len(), self.clock.now());
+        let mut said = self.clock.now();
         let mut opened = Vec::with_capacity(count);
         for opening in openings {
             match opening.await {
-                Ok(Ok(Some(residence))) => opened.push(residence),
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => log::error!("a partition is offline: {error}"),
-                Err(error) => log::error!("a partition is offline: opening it failed: {error}"),
+                Ok(residences) => opened.extend(residences),
+                Err(error) => log::error!("partitions are offline: opening them failed: {error}"),
             }
             let now = self.clock.now();
             if now.since(said) >= PROGRESS_SAID_EVERY {
@@ -231,61 +270,92 @@ impl Opening {
         opened
     }
 
-    async fn open(&self, key: PartitionKey, image: &Image) -> Result<Option<Opened>, StorageError> {
-        let Some((topic, partition)) = find(image, &key) else {
-            return Ok(None);
-        };
-        if !partition.replicas.contains(&self.broker) {
-            return Ok(None);
+    /// What is to be opened in each directory.
+    fn sites(
+        &self,
+        keys: Vec<PartitionKey>,
+        image: &Image,
+    ) -> BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> {
+        let mut sites: BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> = BTreeMap::new();
+        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
+        for key in keys {
+            let Some((topic, partition)) = find(image, &key) else {
+                continue;
+            };
+            if !partition.replicas.contains(&self.broker) {
+                continue;
+            }
+            let name = TopicPartition::new(Arc::clone(&topic.name), key.1);
+            let Some(dir) = self.dirs.home(&name) else {
+                log::error!("{name} is offline: every log directory has failed");
+                continue;
+            };
+            let rules = rules
+                .entry(key.0)
+                .or_insert_with(|| self.rules(image, &topic.name));
+            let site = PartitionSite {
+                key,
+                assignment: assignment(partition),
+                config: rules.partition,
+                log: LogSite {
+                    dir: Arc::clone(&dir),
+                    name,
+                    topic_id: key.0,
+                    config: Arc::clone(&rules.log),
+                    leads_in: (partition.leader == self.broker).then_some(partition.leader_epoch),
+                    random: (self.random)(),
+                    now: self.clock.wall(),
+                },
+            };
+            let (_, sites) = sites.entry(dir.id()).or_insert_with(|| (dir, Vec::new()));
+            sites.push(site);
         }
-        let name = TopicPartition::new(Arc::clone(&topic.name), key.1);
-        let Some(dir) = self.dirs.home(&name) else {
-            log::error!("{name} is offline: every log directory has failed");
-            return Ok(None);
-        };
-        let rules = self.rules(image, &topic.name);
-        let site = LogSite {
-            dir: Arc::clone(&dir),
-            name: name.clone(),
-            topic_id: key.0,
-            config: Arc::clone(&rules.log),
-            leads_in: (partition.leader == self.broker).then_some(partition.leader_epoch),
-            random: (self.random)(),
-            now: self.clock.wall(),
-        };
-        let opened = dir.threads().run(move || site.open()).await;
-        let opened = opened.unwrap_or_else(|_| {
-            (self.on_panic)("log");
-            let path = dir.path().clone();
-            Err(StorageError::Poisoned { path })
-        });
-        if opened.is_err() {
-            // It was not recovered now, so it must be at the next start.
-            dir.mark_unclean();
-        }
-        let (log, high_watermark) = opened?;
-        let end = log.log_end_offset();
-        let machine = Partition::new(
-            self.broker,
-            assignment(partition),
-            rules.partition,
-            high_watermark,
-            end,
-        );
-        Ok(Some(Opened {
-            key,
-            residence: self.move_in(name, dir, log, rules.log, machine),
-        }))
+        sites
     }
 
-    fn move_in(
-        &self,
-        name: TopicPartition,
-        dir: Arc<LogDir>,
-        log: Log,
-        config: Arc<LogConfig>,
-        machine: Partition,
-    ) -> Residence {
+    /// Opens partitions of one directory in one job.
+    async fn open_some(&self, dir: Arc<LogDir>, sites: Vec<PartitionSite>) -> Vec<Opened> {
+        let job = move || -> Vec<_> {
+            let open = |site: PartitionSite| {
+                let log = panic::catch_unwind(AssertUnwindSafe(|| site.log.open()));
+                (site, log)
+            };
+            sites.into_iter().map(open).collect()
+        };
+        let Ok(done) = dir.threads().run(job).await else {
+            log::error!("partitions are offline: the threads of their directory have ended");
+            return Vec::new();
+        };
+        let mut opened = Vec::with_capacity(done.len());
+        for (site, log) in done {
+            let log = log.unwrap_or_else(|_| {
+                (self.on_panic)("log");
+                let path = dir.path().clone();
+                Err(StorageError::Poisoned { path })
+            });
+            match log {
+                Ok((log, high_watermark)) => opened.push(self.move_in(site, log, high_watermark)),
+                Err(error) => {
+                    log::error!("{} is offline: {error}", site.log.name);
+                    // It was not recovered now, so it must be at the next start.
+                    dir.mark_unclean();
+                }
+            }
+        }
+        opened
+    }
+
+    fn move_in(&self, site: PartitionSite, log: Log, high_watermark: Offset) -> Opened {
+        let LogSite {
+            dir, name, config, ..
+        } = site.log;
+        let machine = Partition::new(
+            self.broker,
+            site.assignment,
+            site.config,
+            high_watermark,
+            log.log_end_offset(),
+        );
         let watch =
             |what: &str| PanicWatch::new(format!("{what} {name}"), Arc::clone(&self.on_panic));
         let reader = log.reader();
@@ -312,14 +382,24 @@ impl Opening {
                 actor: log.clone(),
             },
         );
-        Residence {
-            partition,
-            log,
-            name,
-            dir,
-            dirs: Arc::clone(&self.dirs),
+        Opened {
+            key: site.key,
+            residence: Residence {
+                partition,
+                log,
+                name,
+                dir,
+                dirs: Arc::clone(&self.dirs),
+            },
         }
     }
+}
+
+/// How many partitions are opened in one job. After a clean stop each takes a few microseconds,
+/// less than handing it over; after a crash one may take minutes, and nobody should wait behind it.
+fn opened_together(dir: &LogDir, count: usize) -> usize {
+    let together = if dir.was_stopped_cleanly() { 128 } else { 4 };
+    (count / JOBS_AT_LEAST).clamp(1, together)
 }
 
 /// A partition and its topic in an image.

@@ -14,11 +14,12 @@ use bytes::BytesMut;
 
 use super::fetch_session::FetchSessions;
 use super::init_producer_id::ProducerIds;
+use crate::actors::alarm::Alarm;
 use crate::actors::clock::Clock;
 use crate::actors::partition_host::PartitionRouter;
 use crate::actors::settings::SettingsSource;
 use crate::metadata::{CompressionType, Image, PartitionImage, TopicImage, TopicSettings};
-use crate::model::{BrokerId, ErrorCode, TopicId};
+use crate::model::{BrokerId, ErrorCode, Timestamp, TopicId};
 use crate::protocol::{CurrentLeader, TopicKey};
 use crate::record::{Codec, ProduceRules, Scratch, TimestampType, TopicCompression};
 use crate::telemetry::rate_limit::RateLimit;
@@ -42,6 +43,8 @@ pub struct DataPath {
     pub router: PartitionRouter,
     /// The time.
     pub clock: Clock,
+    /// Where fetches wait for their time to be over.
+    pub alarm: Alarm,
     /// Bounds.
     pub limits: DataLimits,
     settings: SettingsSource,
@@ -77,6 +80,7 @@ impl DataPath {
             random,
             coordinator_lines: RateLimit::new(1, 60_000),
             router,
+            alarm: Alarm::new(clock),
             clock,
             limits,
             settings,
@@ -104,21 +108,36 @@ impl DataPath {
 
     /// What a batch produced to a topic with these settings must keep.
     pub fn produce_rules(&self, settings: &TopicSettings, api_version: i16) -> ProduceRules {
-        ProduceRules {
-            max_message_bytes: usize::try_from(settings.max_message_bytes).unwrap_or(0),
-            compression: compression(settings),
-            timestamp_type: if settings.log_append_time {
-                TimestampType::LogAppendTime
-            } else {
-                TimestampType::CreateTime
-            },
-            timestamp_before_max_ms: settings.message_timestamp_before_max_ms,
-            timestamp_after_max_ms: settings.message_timestamp_after_max_ms,
-            key_required: settings.compacts,
-            zstd_allowed: api_version >= 7,
-            decompressed_bytes_max: self.limits.decompressed_bytes_max,
-            now: self.clock.wall(),
-        }
+        produce_rules(
+            settings,
+            self.limits.decompressed_bytes_max,
+            api_version >= 7,
+            self.clock.wall(),
+        )
+    }
+}
+
+/// What a batch appended at the time `now` to a topic with these settings must keep.
+pub fn produce_rules(
+    settings: &TopicSettings,
+    decompressed_bytes_max: usize,
+    zstd_allowed: bool,
+    now: Timestamp,
+) -> ProduceRules {
+    ProduceRules {
+        max_message_bytes: usize::try_from(settings.max_message_bytes).unwrap_or(0),
+        compression: compression(settings),
+        timestamp_type: if settings.log_append_time {
+            TimestampType::LogAppendTime
+        } else {
+            TimestampType::CreateTime
+        },
+        timestamp_before_max_ms: settings.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: settings.message_timestamp_after_max_ms,
+        key_required: settings.compacts,
+        zstd_allowed,
+        decompressed_bytes_max,
+        now,
     }
 }
 

@@ -115,10 +115,11 @@ async fn fetch(
         .unwrap_or(0)
         .min(reading.bytes_max);
     let deadline = gateway.data.clock.now() + wait(request.max_wait_ms);
-    let mut found = reading.read(&context, None).await;
-    if !is_enough(&found, bytes_min) && gateway.data.clock.now() < deadline {
-        found = read_when_enough(&reading, &context, bytes_min, deadline).await;
-    }
+    let found = if gateway.data.clock.now() < deadline {
+        read_when_enough(&reading, &context, bytes_min, deadline).await
+    } else {
+        reading.read(&context, None).await
+    };
     fetch_answer::answer(&reading, &context, found, identity).await
 }
 
@@ -126,14 +127,15 @@ fn wait(max_wait_ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0)).min(WAIT_MAX)
 }
 
-/// Leaves a waiter with every partition, and asks again when it is woken or the time is over.
+/// Asks every partition and leaves a waiter with it; asks again when that is woken or the time is
+/// over. A waiter that is not needed costs less than another round of questions.
 async fn read_when_enough(
     reading: &Reading<'_>,
     context: &FetchContext,
     bytes_min: usize,
     deadline: Moment,
 ) -> Vec<Found> {
-    let clock = reading.gateway.data.clock;
+    let (clock, alarm) = (reading.gateway.data.clock, &reading.gateway.data.alarm);
     loop {
         let waiter = FetchWaiter::new(bytes_min.max(1));
         // The partition answers and takes the bell in one turn, so nothing falls between the two.
@@ -143,11 +145,10 @@ async fn read_when_enough(
         }
         let missing = bytes_min.saturating_sub(bytes(&found)).max(1);
         waiter.expect(missing, bytes_min.max(1));
-        if tokio::time::timeout(clock.until(deadline), waiter.woken())
-            .await
-            .is_err()
-        {
-            return reading.read(context, None).await;
+        tokio::select! {
+            biased;
+            () = waiter.woken() => {}
+            () = alarm.at(deadline) => return reading.read(context, None).await,
         }
     }
 }

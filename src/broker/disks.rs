@@ -1,7 +1,7 @@
 //! The broker's log directories, from taking them into use to the last mark of a clean stop.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -9,7 +9,7 @@ use actix::prelude::*;
 use super::{Environment, StartError};
 use crate::actors::disk_threads::DiskThreads;
 use crate::actors::log_dir::{
-    LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
+    EndRounds, LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
 };
 use crate::actors::log_dir_opening::{TakenDirectory, take_directories};
 use crate::actors::partition_opening::LogDirs;
@@ -17,10 +17,13 @@ use crate::config::ServerConfig;
 use crate::metadata::Image;
 use crate::model::{ClusterId, TopicPartition, Uuid};
 use crate::storage::disk::{Disk, DiskFile};
-use crate::storage::{StorageError, log_dir};
+use crate::storage::{OpenFiles, StorageError, log_dir};
 
 /// How many bytes a log gathers before a disk thread begins to write them back.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
+
+/// Files nobody used for this long, or up to twice as long, are closed.
+const FILES_CLOSED_AFTER: Duration = Duration::from_secs(30);
 
 /// Unknown partitions that are named in the log; the others are counted.
 const UNKNOWN_TOLD_MAX: usize = 10;
@@ -56,6 +59,7 @@ impl Disks {
         let unclean = taken
             .iter()
             .any(|dir| dir.clean_shutdown.is_none() && !dir.is_new);
+        let open_files = Arc::new(OpenFiles::new(config.limits.open_files_max));
         let (mut dirs, mut locks) = (Vec::new(), Vec::new());
         let mut found: BTreeMap<TopicPartition, usize> = BTreeMap::new();
         for (index, taken) in taken.into_iter().enumerate() {
@@ -68,9 +72,12 @@ impl Disks {
                 }
             }
             locks.push(Arc::clone(&taken.lock));
-            dirs.push(start_directory(config, environment, taken)?);
+            let open_files = Arc::clone(&open_files);
+            dirs.push(start_directory(config, environment, taken, open_files)?);
         }
-        let rounds = dirs.iter().map(|dir| start_rounds(config, dir)).collect();
+        let rounds = dirs.iter().enumerate();
+        let rounds = rounds.map(|(index, dir)| start_rounds(config, dir, index == 0));
+        let rounds = rounds.collect();
         let log_dirs = Arc::new(LogDirs::new(dirs, found));
         Ok(Disks {
             cluster_id,
@@ -97,16 +104,33 @@ impl Disks {
                 );
                 continue;
             }
-            let marked = written.and_then(|()| {
-                log_dir::write_clean_shutdown(self.disk.as_ref(), dir.path(), broker_epoch)
+            let marked = written.and_then(|closed| {
+                let disk = self.disk.as_ref();
+                log_dir::write_clean_shutdown(disk, dir.path(), broker_epoch, Some(closed))
             });
             left = left.and(marked);
         }
         left
     }
 
-    /// Tells of partitions on disk that belong to no topic of the cluster. They are left alone.
+    /// Ends the threads of every directory once they have done what was begun.
+    pub(super) async fn end_threads(&self) {
+        for dir in self.log_dirs.all() {
+            dir.threads().end().await;
+        }
+    }
+
+    /// The directories, to be seen gone: whoever still has one has its open files.
+    pub(super) fn watch_gone(&self) -> Vec<Weak<LogDir>> {
+        self.log_dirs.all().iter().map(Arc::downgrade).collect()
+    }
+
+    /// After all partitions were opened: tells of those on disk that belong to no topic of the
+    /// cluster. They are left alone.
     pub(super) fn tell_unknown(&self, image: &Image) {
+        for dir in self.log_dirs.all() {
+            dir.forget_closed();
+        }
         let unknown = self.log_dirs.unknown(image);
         for path in unknown.iter().take(UNKNOWN_TOLD_MAX) {
             log::warn!("{path} belongs to no topic of this cluster; it is left alone");
@@ -117,14 +141,25 @@ impl Disks {
     }
 }
 
+impl Drop for Disks {
+    /// Also when the broker did not come to run: rounds would go on for ever.
+    fn drop(&mut self) {
+        for rounds in &self.rounds {
+            rounds.do_send(EndRounds);
+        }
+    }
+}
+
 fn start_directory(
     config: &ServerConfig,
     environment: &Environment,
     taken: TakenDirectory,
+    open_files: Arc<OpenFiles>,
 ) -> Result<Arc<LogDir>, StartError> {
-    let threads = DiskThreads::start("milena-disk", config.engine.disk_threads_per_log_dir)
-        .map_err(StartError::Threads)?;
     let disk = Arc::clone(&environment.disk);
+    let count = config.engine.disk_threads_per_log_dir;
+    let threads =
+        DiskThreads::for_disk(disk.as_ref(), "milena-disk", count).map_err(StartError::Threads)?;
     let deleted = taken.deleted;
     if !deleted.is_empty() {
         let disk = Arc::clone(&disk);
@@ -147,10 +182,13 @@ fn start_directory(
         },
         at_start: taken.checkpoints,
         stopped_cleanly: taken.clean_shutdown.is_some(),
+        open_files,
+        closed_logs: taken.closed_logs,
+        lock: Arc::downgrade(&taken.lock),
     })))
 }
 
-fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>) -> Addr<LogDirActor> {
+fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Addr<LogDirActor> {
     let upkeep = &config.upkeep;
     let checkpoint = upkeep
         .recovery_point_interval_ms
@@ -159,6 +197,7 @@ fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>) -> Addr<LogDirActor> {
     let intervals = LogDirIntervals {
         checkpoint: Duration::from_millis(checkpoint.max(1)),
         tidy: Duration::from_millis(upkeep.retention_check_interval_ms.max(1)),
+        close_unused: is_first.then_some(FILES_CLOSED_AFTER),
     };
     LogDirActor::new(Arc::clone(dir), intervals).start()
 }

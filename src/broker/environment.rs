@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::storage::disk::{Disk, SystemDisk};
+use crate::storage::disk::{Disk, MemoryDisk, SystemDisk};
 use crate::telemetry::log_levels::LogLevels;
 use crate::telemetry::metrics::Metrics;
 
@@ -31,6 +31,16 @@ impl Environment {
             }),
             metrics: Metrics::default(),
             log_levels: None,
+        }
+    }
+
+    /// As [`Environment::system`], with all data in memory: it is there as long as this environment
+    /// or a clone of it, also for the next broker that is started with it, and no file is touched. How
+    /// much it comes to is what topics retain (`retention.bytes`, `retention.ms`).
+    pub fn in_memory() -> Environment {
+        Environment {
+            disk: Arc::new(MemoryDisk::volatile()),
+            ..Environment::system()
         }
     }
 }

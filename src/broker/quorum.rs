@@ -36,6 +36,7 @@ const FILE_BYTES: u64 = 16 << 20;
 pub(super) struct Quorum {
     pub(super) quorum: Addr<QuorumActor>,
     pub(super) controller: Addr<ControllerActor>,
+    disk_thread: DiskThreads,
 }
 
 impl Quorum {
@@ -50,7 +51,9 @@ impl Quorum {
     ) -> Result<Quorum, StartError> {
         let directory = config.log_dirs.metadata.join(QUORUM_DIRECTORY);
         let log = QuorumLog::open(Arc::clone(&environment.disk), directory, FILE_BYTES)?;
-        let disk_thread = DiskThreads::start("milena-quorum", 1).map_err(StartError::Threads)?;
+        let disk = environment.disk.as_ref();
+        let disk_thread =
+            DiskThreads::for_disk(disk, "milena-quorum", 1).map_err(StartError::Threads)?;
         let quorum = QuorumActor::new(QuorumParts {
             config: QuorumConfig {
                 node_id: config.node.id,
@@ -62,7 +65,7 @@ impl Quorum {
                 kept_entries: KEPT_ENTRIES,
             },
             log,
-            disk_thread: Some(disk_thread),
+            disk_thread: disk.waits().then(|| disk_thread.clone()),
             peers: Rc::new(NoPeers),
             subscribers: vec![Subscriber {
                 committed: metadata.clone().recipient(),
@@ -93,13 +96,23 @@ impl Quorum {
             installed: controller.clone().recipient(),
             leadership: Some(controller.clone().recipient()),
         }));
-        Ok(Quorum { quorum, controller })
+        Ok(Quorum {
+            quorum,
+            controller,
+            disk_thread,
+        })
     }
 
     /// Stops the quorum once everything on its way to the disk is there.
     pub(super) async fn stop(&self) {
         // One that is gone has failed before, and said so.
         let _ = self.quorum.send(Shutdown).await;
+        self.disk_thread.end().await;
+    }
+
+    /// Begins to stop it, and waits for nothing.
+    pub(super) fn begin_stop(&self) {
+        self.quorum.do_send(Shutdown);
     }
 }
 

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use tokio::io::DuplexStream;
 
+use super::Environment;
+use super::doors::IN_PROCESS;
 use super::front_desk::{Controller, Directories, Levels, QuorumState};
 use super::quorum::Quorum;
-use super::{BrokerHandle, Environment};
+use super::running::Running;
 use crate::actors::clock::Clock;
 use crate::actors::connection::ConnectionActor;
 use crate::actors::observe::{OnPanic, PanicWatch};
@@ -28,8 +31,8 @@ use crate::config::ServerConfig;
 use crate::metadata::Image;
 use crate::net::listener::{Accepted, Listener};
 use crate::net::{
-    ConnectionContext, ConnectionLimits, ConnectionQuota, Credits, LogGate, QuotaLimits, Shutdown,
-    Transport, UnreadAnswers,
+    ConnectionContext, ConnectionLimits, ConnectionQuota, ConnectionSlot, Credits, LogGate,
+    QuotaLimits, Shutdown, Transport, UnreadAnswers,
 };
 use crate::telemetry::log_levels::LogLevels;
 
@@ -59,7 +62,7 @@ pub(super) struct ReceptionParts {
 
 impl ReceptionParts {
     pub(super) fn new(
-        broker: &BrokerHandle,
+        broker: &Running,
         config: &ServerConfig,
         environment: &Environment,
         clock: Clock,
@@ -69,7 +72,7 @@ impl ReceptionParts {
         ReceptionParts {
             image: Arc::clone(&broker.image),
             facts: Arc::new(BrokerFacts {
-                cluster_id: broker.cluster_id.clone(),
+                cluster_id: broker.disks.cluster_id.clone(),
                 broker_id: config.node.id,
                 tables: Arc::new(config.tables()),
             }),
@@ -88,7 +91,7 @@ impl ReceptionParts {
     }
 }
 
-fn data_limits(config: &ServerConfig) -> DataLimits {
+pub(super) fn data_limits(config: &ServerConfig) -> DataLimits {
     DataLimits {
         decompressed_bytes_max: usize::try_from(config.limits.decompressed_bytes_max)
             .unwrap_or(usize::MAX),
@@ -197,13 +200,41 @@ impl Handler<Arrived> for Reception {
             Err(error) => return log::debug!("{} was lost: {error}", accepted.peer),
         };
         let connection = Connection::anonymous(listener, accepted.peer.ip().to_string());
+        let name = format!("connection of {}", accepted.peer);
+        self.serve(transport, connection, name, accepted.slot);
+    }
+}
+
+/// A connection without a socket begins.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Entered {
+    pub(super) pipe: DuplexStream,
+    pub(super) slot: ConnectionSlot,
+}
+
+impl Handler<Entered> for Reception {
+    type Result = ();
+
+    fn handle(&mut self, Entered { pipe, slot }: Entered, _: &mut Context<Self>) {
+        let connection = Connection::anonymous(IN_PROCESS, IN_PROCESS);
+        let name = "connection from inside the process".to_owned();
+        self.serve(Transport::Pipe(pipe), connection, name, slot);
+    }
+}
+
+impl Reception {
+    fn serve(
+        &self,
+        transport: Transport,
+        connection: Connection,
+        name: String,
+        slot: ConnectionSlot,
+    ) {
         let service = FrontDesk::new(Rc::clone(&self.gateway), connection);
-        let watch = PanicWatch::new(
-            format!("connection of {}", accepted.peer),
-            Arc::clone(&self.on_panic),
-        );
+        let watch = PanicWatch::new(name, Arc::clone(&self.on_panic));
         let context = self.context.clone();
-        ConnectionActor::new(transport, service, context, Some(accepted.slot), watch).start();
+        ConnectionActor::new(transport, service, context, Some(slot), watch).start();
     }
 }
 
@@ -211,7 +242,7 @@ impl Handler<Arrived> for Reception {
 pub(super) async fn accept(
     listener: Listener,
     name: Arc<str>,
-    receptions: Vec<Addr<Reception>>,
+    receptions: Arc<[Addr<Reception>]>,
     quota: ConnectionQuota,
     shutdown: Shutdown,
     complaints: Arc<LogGate>,

@@ -91,6 +91,8 @@ fn leave_files_for_logs(config: &mut ServerConfig) {
     };
     let asked = config.values.get_set("max.connections").is_some();
     let limits = &mut config.limits;
+    let half = usize::try_from(files / 2).unwrap_or(usize::MAX);
+    limits.open_files_max = limits.open_files_max.min(half);
     let most = connections_beside_logs(files, limits.open_files_max);
     if limits.connections_max <= most {
         return;
@@ -179,7 +181,7 @@ async fn serve(config: ServerConfig, levels: Arc<LogLevels>) -> ExitCode {
 }
 
 /// Waits for the first signal or a failure, then stops the broker; a second signal ends it at once.
-async fn run_until_stopped(mut broker: BrokerHandle, mut stops: Stops) -> ExitCode {
+async fn run_until_stopped(broker: BrokerHandle, mut stops: Stops) -> ExitCode {
     let name = tokio::select! {
         fatal = broker.failed() => {
             // What is not flushed is recovered: nothing must be marked as cleanly stopped.

@@ -98,17 +98,21 @@ impl fmt::Display for Listener {
 /// All listeners of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listeners {
-    /// Those that are opened; at least one.
+    /// Those that are opened; at least one, but for a broker inside another program.
     pub open: Vec<Listener>,
     /// Those of the quorum, which are accepted and not opened.
     pub controller: Vec<Listener>,
-    /// The name of the one through which brokers talk to each other; one of `open`.
+    /// The name of the one through which brokers talk to each other; one of `open`, if there are any.
     pub inter_broker: String,
 }
 
 /// Reads and judges every key about listeners. `host_name` is the machine's, advertised for a
-/// listener on every address.
-pub(super) fn listeners(values: &StaticValues, host_name: &str) -> Result<Listeners, ConfigError> {
+/// listener on every address. `may_be_none` takes an empty list for what it says.
+pub(super) fn listeners(
+    values: &StaticValues,
+    host_name: &str,
+    may_be_none: bool,
+) -> Result<Listeners, ConfigError> {
     let binds = named_addresses(values, "listeners")?;
     refuse_shared_ports(values, &binds)?;
     let advertised = named_addresses(values, "advertised.listeners")?;
@@ -136,6 +140,13 @@ pub(super) fn listeners(values: &StaticValues, host_name: &str) -> Result<Listen
             refuse_unprotected(&listener)?;
             open.push(listener);
         }
+    }
+    if open.is_empty() && controller.is_empty() && may_be_none {
+        return Ok(Listeners {
+            open,
+            controller,
+            inter_broker: SecurityProtocol::Plaintext.name().to_owned(),
+        });
     }
     if open.is_empty() {
         return Err(ConfigError::combination(format!(

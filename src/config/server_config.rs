@@ -184,8 +184,16 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// Reads and judges a configuration.
     pub fn load(sources: Sources<'_>) -> Result<ServerConfig, ConfigError> {
+        ServerConfig::judge(sources, false)
+    }
+
+    /// With `embedded` nothing is listened on unless `listeners` is set.
+    fn judge(sources: Sources<'_>, embedded: bool) -> Result<ServerConfig, ConfigError> {
         let mut notices = Vec::new();
         let mut values = read(sources, &mut notices)?;
+        if embedded {
+            listen_nowhere_unless_told(&mut values);
+        }
         rules::settle_node_id(&mut values)?;
         rules::refuse_what_is_not_built(&values)?;
         rules::refuse_contradictions(&values)?;
@@ -194,7 +202,7 @@ impl ServerConfig {
                 id: BrokerId(values.number("node.id")?),
                 rack: values.text("broker.rack").filter(|rack| !rack.is_empty()),
             },
-            listeners: listeners(&values, sources.host_name)?,
+            listeners: listeners(&values, sources.host_name, embedded)?,
             log_dirs: log_dirs(&values)?,
             sockets: sockets(&values)?,
             limits: limits(&values)?,
@@ -211,15 +219,29 @@ impl ServerConfig {
     /// A configuration of keys and values alone, for tests and embedding programs. Later pairs
     /// outrank earlier ones.
     pub fn of(pairs: &[(&str, &str)]) -> Result<ServerConfig, ConfigError> {
+        ServerConfig::of_pairs(pairs, false)
+    }
+
+    /// A configuration for a broker inside another program: as [`ServerConfig::of`], but it listens
+    /// nowhere unless a pair says so.
+    ///
+    /// # Errors
+    /// As [`ServerConfig::of`].
+    pub fn embedded(pairs: &[(&str, &str)]) -> Result<ServerConfig, ConfigError> {
+        ServerConfig::of_pairs(pairs, true)
+    }
+
+    fn of_pairs(pairs: &[(&str, &str)], embedded: bool) -> Result<ServerConfig, ConfigError> {
         let overrides: Vec<(String, String)> = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        ServerConfig::load(Sources {
+        let sources = Sources {
             overrides: &overrides,
             host_name: "localhost",
             ..Sources::default()
-        })
+        };
+        ServerConfig::judge(sources, embedded)
     }
 }
 
@@ -256,6 +278,13 @@ fn read(sources: Sources<'_>, notices: &mut Vec<Notice>) -> Result<StaticValues,
         )?;
     }
     Ok(values)
+}
+
+fn listen_nowhere_unless_told(values: &mut StaticValues) {
+    let table = Arc::clone(values.table());
+    if let (Some(key), None) = (table.get("listeners"), values.get_set("listeners")) {
+        values.set(key, String::new(), Place::Override);
+    }
 }
 
 /// Takes one value; an unknown name is a notice, a bad value an error.

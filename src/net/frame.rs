@@ -1,7 +1,7 @@
 //! Cutting a stream of bytes into frames: a size of four bytes, then that many bytes.
 //!
 //! Owned by a connection. A size is believed only as far as bytes arrive or credits were taken for
-//! it: frames up to 64 KiB are read into small buffers that follow what the client usually sends,
+//! it: frames up to 64 KiB are read into buffers that follow what the client usually sends,
 //! larger ones get their memory in growing steps once their size is charged. Frames are slices of
 //! the buffer, several small ones of the same; an idle connection has no buffer at all.
 
@@ -17,9 +17,10 @@ use super::transport::Transport;
 pub(crate) const LARGE_FRAME_BYTES: usize = 64 * 1024;
 /// The size in front of a frame.
 const SIZE_BYTES: usize = 4;
-/// The smallest and the largest buffer for frames that are not large.
+/// The smallest and the largest buffer for frames that are not large. The largest takes a producer's
+/// requests in flight at once: they are then stored together, and few are cut in two and moved.
 const BUFFER_BYTES_MIN: usize = 512;
-const BUFFER_BYTES_MAX: usize = LARGE_FRAME_BYTES;
+const BUFFER_BYTES_MAX: usize = 2 * LARGE_FRAME_BYTES;
 /// The buffer in which the beginning of a large frame is met, when large ones are usual.
 const BUFFER_BYTES_BEFORE_LARGE: usize = 4096;
 /// The memory a large frame is given at first, as far as its size demands it; four times what has

@@ -41,7 +41,8 @@ struct State {
 #[derive(Debug)]
 pub struct ConnectionSlot {
     shared: Arc<Shared>,
-    address: IpAddr,
+    /// None for a connection from inside this process.
+    address: Option<IpAddr>,
 }
 
 impl ConnectionQuota {
@@ -105,8 +106,34 @@ impl ConnectionQuota {
         state.by_address.insert(address, open + 1);
         Some(ConnectionSlot {
             shared: self.shared.clone(),
-            address,
+            address: Some(address),
         })
+    }
+
+    /// Counts a connection from inside this process, unless there is no room.
+    pub fn enter_from_inside(&self) -> Option<ConnectionSlot> {
+        let mut state = self.shared.lock();
+        if state.total >= state.limits.total {
+            return None;
+        }
+        state.total += 1;
+        Some(ConnectionSlot {
+            shared: self.shared.clone(),
+            address: None,
+        })
+    }
+
+    /// Waits until no connection is counted.
+    pub async fn empty(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.open() == 0 {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// How many connections are counted now.
@@ -125,10 +152,12 @@ impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.total = state.total.saturating_sub(1);
-        if let Some(open) = state.by_address.get_mut(&self.address) {
+        if let Some(address) = self.address
+            && let Some(open) = state.by_address.get_mut(&address)
+        {
             *open = open.saturating_sub(1);
             if *open == 0 {
-                state.by_address.remove(&self.address);
+                state.by_address.remove(&address);
             }
         }
         drop(state);
@@ -168,7 +197,17 @@ mod tests {
         assert!(!waiter.is_finished());
         drop(third);
         waiter.await.expect("there is room now");
+        let inside = quota.enter_from_inside().expect("there is room");
+        assert!(quota.enter_from_inside().is_none(), "three in all");
         drop((first, again));
+        let waiter = tokio::spawn({
+            let quota = quota.clone();
+            async move { quota.empty().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        drop(inside);
+        waiter.await.expect("everybody left");
         assert_eq!(quota.open(), 0);
         assert!(quota.shared.lock().by_address.is_empty());
     }

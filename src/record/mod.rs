@@ -24,6 +24,7 @@ mod batches;
 mod builder;
 mod compression;
 mod control;
+mod fast_head;
 mod recompress;
 mod record_reader;
 mod record_view;

@@ -7,6 +7,7 @@
 use super::attributes::Codec;
 use super::batch_header::{BatchHeader, HEADER_SIZE};
 use super::compression::{CodecScratch, Decompressor};
+use super::fast_head::usual_head;
 use super::record_view::{RecordFault, RecordView};
 use super::varint::take_varint;
 use super::window::{RecordHead, WINDOW_BYTES, Window};
@@ -148,7 +149,13 @@ pub(super) trait Heads {
 impl Heads for &[u8] {
     #[inline(always)]
     fn next(&mut self) -> Result<RecordHead, RecordFault> {
-        RecordHead::parse(take_body(self)?)
+        let bytes: &[u8] = self;
+        let (head, rest) = match usual_head(bytes) {
+            Some((head, end)) => (head, bytes.get(end..).ok_or(RecordFault::Truncated)?),
+            None => take_head(bytes)?,
+        };
+        *self = rest;
+        Ok(head)
     }
 
     fn finish(&mut self) -> Result<(), RecordFault> {
@@ -164,6 +171,14 @@ impl Heads for Window<'_> {
     fn finish(&mut self) -> Result<(), RecordFault> {
         Window::finish(self)
     }
+}
+
+/// Takes a record from the front of `bytes`, field by field, and says what follows it. By value, so
+/// that whoever walks over records keeps its place in registers.
+#[inline(never)]
+pub(super) fn take_head(mut bytes: &[u8]) -> Result<(RecordHead, &[u8]), RecordFault> {
+    let body = take_body(&mut bytes)?;
+    Ok((RecordHead::parse(body)?, bytes))
 }
 
 /// Takes the body of a record from the front of `rest`.

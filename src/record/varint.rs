@@ -93,7 +93,9 @@ fn zigzag64(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
 
-fn unzigzag32(raw: u32) -> i32 {
+/// The number that is written as `raw`.
+#[inline(always)]
+pub(super) fn unzigzag32(raw: u32) -> i32 {
     (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()
 }
 

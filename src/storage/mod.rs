@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 mod checkpoints;
+pub mod closed_logs;
 pub mod disk;
 mod error;
 pub mod leader_epochs;
@@ -24,8 +25,9 @@ pub mod transaction_index;
 pub use checkpoints::Checkpoints;
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, DeletedFiles, DeletionReason, FlushJob, Flushed, Log, LogConfig,
-    LogReader, ReadError, TimestampedOffset,
+    AppendError, Appended, ClosedLog, DeletedFiles, DeletionReason, FlushJob, Flushed, Log,
+    LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{RecoveryInput, RecoveryReport};
+pub use segment::open_files::OpenFiles;

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::model::Offset;
 
@@ -104,6 +104,12 @@ impl ReadPlan {
                 .range
                 .as_ref()
                 .is_none_or(|(file, at)| file.is_cached(*at, self.length))
+    }
+
+    /// The range without a copy, when it lies in memory in one piece.
+    pub fn share(&self) -> Option<Bytes> {
+        let (file, position) = self.range.as_ref()?;
+        file.share_at(*position, self.length)
     }
 
     /// Reads the range once, for its effect on the page cache. Work for a disk thread.

@@ -21,12 +21,17 @@ PYTHON_PACKAGES = ["confluent-kafka==2.16.1", "kafka-python==3.0.12", "aiokafka=
 KAFKAJS = "2.2.4"
 
 # Settings of the server that a suite needs; the rest are the server's own.
+# Sessions end soon enough to be waited for.
+QUICK_GROUPS = ["group.initial.rebalance.delay.ms=0", "group.consumer.min.session.timeout.ms=6000",
+                "group.consumer.session.timeout.ms=6000", "group.consumer.min.heartbeat.interval.ms=500",
+                "group.consumer.heartbeat.interval.ms=500"]
 OVERRIDES = {
+    **dict.fromkeys(["groups", "java", "franz-go", "sarama", "kafkajs", "kafka-python", "aiokafka"], QUICK_GROUPS),
     "durability": ["log.segment.bytes=1048576"],
     # Records of 1970 are asked for here, before retention may look at them. The rest is what Kafka's own file of
     # properties says, so that the same keys come from a file.
-    "ask": ["log.initial.task.delay.ms=3600000", "log.retention.hours=168", "log.segment.bytes=1073741824",
-            "num.partitions=1", "log.retention.check.interval.ms=300000"],
+    "ask": ["group.initial.rebalance.delay.ms=0", "log.initial.task.delay.ms=3600000", "log.retention.hours=168",
+            "log.segment.bytes=1073741824", "num.partitions=1", "log.retention.check.interval.ms=300000"],
 }
 
 
@@ -110,16 +115,18 @@ def java():
     return ["java", "-Xmx512m", f"-Dlog4j2.configurationFile={log4j}", "-cp", classpath, "JavaSuite"], {}
 
 
-def franz_go():
-    needs("go")
-    home = CACHE / "go"
-    home.mkdir(parents=True, exist_ok=True)
-    environment = {"GOMODCACHE": str(home / "modules"), "GOCACHE": str(home / "build"),
-                   "GOFLAGS": "-mod=readonly -modcacherw", "CGO_ENABLED": "0"}
-    binary = home / "franz-go"
-    quiet(["go", "mod", "download"], cwd=SUITES_DIR / "franz-go", env={**os.environ, **environment})
-    build(["go", "build", "-o", str(binary), "."], cwd=SUITES_DIR / "franz-go", env={**os.environ, **environment})
-    return [str(binary)], {}
+def go(name):
+    def suite():
+        needs("go")
+        home = CACHE / "go"
+        home.mkdir(parents=True, exist_ok=True)
+        environment = {"GOMODCACHE": str(home / "modules"), "GOCACHE": str(home / "build"),
+                       "GOFLAGS": "-mod=readonly -modcacherw", "CGO_ENABLED": "0"}
+        binary = home / name
+        quiet(["go", "mod", "download"], cwd=SUITES_DIR / name, env={**os.environ, **environment})
+        build(["go", "build", "-o", str(binary), "."], cwd=SUITES_DIR / name, env={**os.environ, **environment})
+        return [str(binary)], {}
+    return suite
 
 
 def kafkajs():
@@ -156,7 +163,9 @@ SUITES = {
     "kcat": kcat,
     "librdkafka": script("librdkafka"),
     "java": java,
-    "franz-go": franz_go,
+    "groups": script("groups"),
+    "franz-go": go("franz-go"),
+    "sarama": go("sarama"),
     "kafkajs": kafkajs,
     "kafka-python": script("kafka_python_suite"),
     "aiokafka": script("aiokafka_suite"),

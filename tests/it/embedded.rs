@@ -56,7 +56,7 @@ impl Embedded {
                 tell.send(broker.listening()[0].1).expect("a test");
                 match ended.await.expect("a test") {
                     End::Stopped => broker.stop().await.expect("it stops"),
-                    End::Dropped => drop(broker),
+                    End::Dropped => std::mem::forget(broker),
                 }
                 actix::System::current().stop();
             });

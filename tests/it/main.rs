@@ -3,6 +3,8 @@
 mod binary;
 mod codec_differential;
 mod embedded;
+mod embedded_alone;
+mod embedded_host;
 mod hostile;
 mod house;
 mod server;

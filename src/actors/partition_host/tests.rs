@@ -1,6 +1,7 @@
 //! Partitions and their logs behind a host, in stopped time, on a disk in memory.
 
 mod bench;
+mod closing;
 mod data;
 mod failures;
 mod upkeep;

@@ -173,6 +173,15 @@ impl Disk for FaultyDisk {
         self.inner.sync_dir(path)
     }
 
+    fn can_sync_all(&self) -> bool {
+        self.inner.can_sync_all()
+    }
+
+    fn sync_all(&self, open: &dyn DiskFile) -> Result<(), StorageError> {
+        lock(&self.faults).admit(Call::Sync, open.path())?;
+        self.inner.sync_all(open)
+    }
+
     fn space(&self, path: &Path) -> Result<Space, StorageError> {
         let space = self.inner.space(path)?;
         Ok(match lock(&self.faults).space_left {

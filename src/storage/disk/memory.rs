@@ -1,27 +1,35 @@
 //! A disk that lives in memory, and remembers what of it would survive a loss of power.
 //!
-//! Used by tests and by a broker that is asked to keep nothing. A file keeps two images: what
-//! readers see, and what was flushed; [`MemoryDisk::lose_power`] goes back to the flushed one.
+//! Used by tests, and by a broker whose data lives in memory. In tests a file keeps two images: what
+//! readers see, and what was flushed; [`MemoryDisk::lose_power`] goes back to the flushed one. They
+//! share their bytes. A [`MemoryDisk::volatile`] one keeps only the first. Invariant: nobody holds a
+//! lock while bytes are copied to a reader.
+
+mod content;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::ops::Bound;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use super::{DirectoryEntry, Disk, DiskFile, OpenMode, Space};
 use crate::storage::StorageError;
+use content::Content;
 
 /// Bytes of one file: as seen, and as flushed.
 #[derive(Debug, Default, Clone)]
-struct Content {
-    seen: Vec<u8>,
-    flushed: Vec<u8>,
+struct Images {
+    seen: Content,
+    flushed: Content,
 }
 
 /// A file's content, shared by its name and its open handles, as an inode is.
-type Inode = Arc<Mutex<Content>>;
+type Inode = Arc<Mutex<Images>>;
 
 /// A name: of a file, or of a directory.
 #[derive(Debug, Clone)]
@@ -37,10 +45,20 @@ struct Names {
     locks: BTreeMap<PathBuf, std::sync::Weak<MemoryFile>>,
 }
 
+impl Names {
+    /// Everything below a directory, in order of name.
+    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Node)> {
+        self.seen
+            .range::<Path, _>((Bound::Excluded(path), Bound::Unbounded))
+            .take_while(move |(name, _)| name.starts_with(path))
+    }
+}
+
 /// A file system in memory. Clones share it.
 #[derive(Clone, Default)]
 pub struct MemoryDisk {
     names: Arc<Mutex<Names>>,
+    volatile: bool,
 }
 
 impl fmt::Debug for MemoryDisk {
@@ -68,9 +86,18 @@ fn refused(operation: &'static str, path: &Path, kind: io::ErrorKind) -> Storage
 }
 
 impl MemoryDisk {
-    /// An empty disk.
+    /// An empty disk that knows what of it was flushed.
     pub fn new() -> MemoryDisk {
         MemoryDisk::default()
+    }
+
+    /// An empty disk that forgets everything when it loses its power, and so need not remember what
+    /// was flushed. Nothing on it ever waits.
+    pub fn volatile() -> MemoryDisk {
+        MemoryDisk {
+            volatile: true,
+            ..MemoryDisk::default()
+        }
     }
 
     /// Goes back to what was flushed. For each file `kept` is asked how many of the bytes that were
@@ -109,12 +136,12 @@ impl MemoryDisk {
     /// When there is no such file.
     pub fn flip_bit(&self, path: &Path, position: usize, bit: u8) -> Result<(), StorageError> {
         let inode = self.inode(path)?;
-        let mut content = lock(&inode);
-        if let Some(byte) = content.seen.get_mut(position) {
-            *byte ^= 1 << (bit & 7);
-        }
-        if let Some(byte) = content.flushed.get_mut(position) {
-            *byte ^= 1 << (bit & 7);
+        let mut images = lock(&inode);
+        let Images { seen, flushed } = &mut *images;
+        for content in [seen, flushed] {
+            if let [byte] = *content.piece_at(position, 1) {
+                content.write(&[IoSlice::new(&[byte ^ (1 << (bit & 7))])], position);
+            }
         }
         Ok(())
     }
@@ -126,9 +153,10 @@ impl MemoryDisk {
         }
     }
 
-    fn handle(inode: &Inode, path: &Path) -> Arc<MemoryFile> {
+    fn handle(&self, inode: &Inode, path: &Path) -> Arc<MemoryFile> {
         Arc::new(MemoryFile {
-            content: Arc::clone(inode),
+            images: Arc::clone(inode),
+            volatile: self.volatile,
             path: path.to_owned(),
         })
     }
@@ -137,16 +165,16 @@ impl MemoryDisk {
 /// Lets a file fall back to its flushed bytes plus a lucky part of the tail appended since; tells
 /// whether anything at all of it is on the disk beyond what was flushed.
 fn lose_content(path: &Path, inode: &Inode, kept: &mut dyn FnMut(&Path, usize) -> usize) -> bool {
-    let mut content = lock(inode);
-    let common = content.flushed.len().min(content.seen.len());
-    let appended = content.seen.len() - common;
+    let mut images = lock(inode);
+    let Images { seen, flushed } = &mut *images;
+    let common = flushed.length().min(seen.length());
+    let appended = seen.length() - common;
     if appended == 0 {
         return false;
     }
     let lucky = kept(path, appended).min(appended);
-    let tail = content.seen[common..common + lucky].to_vec();
-    content.flushed.truncate(common);
-    content.flushed.extend_from_slice(&tail);
+    flushed.resize(common);
+    flushed.take_from(seen, common, lucky);
     lucky > 0
 }
 
@@ -172,7 +200,7 @@ impl Disk for MemoryDisk {
             return Err(not_found(path));
         }
         let mut entries = Vec::new();
-        for (child, node) in &names.seen {
+        for (child, node) in names.below(path) {
             if child.parent() != Some(path) {
                 continue;
             }
@@ -184,7 +212,7 @@ impl Disk for MemoryDisk {
                 is_directory: matches!(node, Node::Directory),
                 length: match node {
                     Node::Directory => 0,
-                    Node::File(inode) => lock(inode).seen.len() as u64,
+                    Node::File(inode) => lock(inode).seen.length() as u64,
                 },
                 modified: None,
             });
@@ -203,7 +231,7 @@ impl Disk for MemoryDisk {
         };
         let inode = match (existing, mode) {
             (Some(inode), OpenMode::Truncate) => {
-                lock(&inode).seen.clear();
+                lock(&inode).seen.resize(0);
                 inode
             }
             (Some(inode), _) => inode,
@@ -222,7 +250,7 @@ impl Disk for MemoryDisk {
                 inode
             }
         };
-        Ok(Self::handle(&inode, path))
+        Ok(self.handle(&inode, path))
     }
 
     fn exists(&self, path: &Path) -> Result<bool, StorageError> {
@@ -231,12 +259,9 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         let mut names = lock(&self.names);
-        let moved: Vec<PathBuf> = names
-            .seen
-            .keys()
-            .filter(|path| path.starts_with(from))
-            .cloned()
-            .collect();
+        let itself = names.seen.contains_key(from).then(|| from.to_owned());
+        let below = names.below(from).map(|(name, _)| name.clone());
+        let moved: Vec<PathBuf> = itself.into_iter().chain(below).collect();
         if moved.is_empty() {
             return Err(not_found(from));
         }
@@ -269,9 +294,12 @@ impl Disk for MemoryDisk {
 
     fn remove_dir_all(&self, path: &Path) -> Result<(), StorageError> {
         let mut names = lock(&self.names);
-        let before = names.seen.len();
-        names.seen.retain(|name, _| !name.starts_with(path));
-        if names.seen.len() == before {
+        let below: Vec<PathBuf> = names.below(path).map(|(name, _)| name.clone()).collect();
+        let itself = names.seen.remove(path);
+        for name in &below {
+            names.seen.remove(name);
+        }
+        if itself.is_none() && below.is_empty() {
             return Err(not_found(path));
         }
         Ok(())
@@ -281,6 +309,9 @@ impl Disk for MemoryDisk {
         let mut names = lock(&self.names);
         if !matches!(names.seen.get(path), Some(Node::Directory)) {
             return Err(not_found(path));
+        }
+        if self.volatile {
+            return Ok(());
         }
         let inside = |name: &Path| name.parent() == Some(path);
         names.flushed.retain(|name, _| !inside(name));
@@ -294,11 +325,31 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn can_sync_all(&self) -> bool {
+        true
+    }
+
+    fn sync_all(&self, _: &dyn DiskFile) -> Result<(), StorageError> {
+        let mut names = lock(&self.names);
+        for node in names.seen.values() {
+            if let Node::File(inode) = node {
+                let mut content = lock(inode);
+                content.flushed = content.seen.clone();
+            }
+        }
+        names.flushed = names.seen.clone();
+        Ok(())
+    }
+
     fn space(&self, _path: &Path) -> Result<Space, StorageError> {
         Ok(Space {
             free: u64::MAX / 2,
             total: u64::MAX / 2,
         })
+    }
+
+    fn waits(&self) -> bool {
+        !self.volatile
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
@@ -312,7 +363,7 @@ impl Disk for MemoryDisk {
         {
             return Ok(None);
         }
-        let handle = Self::handle(&inode, path);
+        let handle = self.handle(&inode, path);
         names.locks.insert(path.to_owned(), Arc::downgrade(&handle));
         Ok(Some(handle))
     }
@@ -321,7 +372,8 @@ impl Disk for MemoryDisk {
 /// An open file in memory; its content outlives its name, as with a real one.
 #[derive(Debug)]
 struct MemoryFile {
-    content: Inode,
+    images: Inode,
+    volatile: bool,
     path: PathBuf,
 }
 
@@ -335,35 +387,39 @@ fn position_in_memory(path: &Path, position: u64) -> Result<usize, StorageError>
 
 impl DiskFile for MemoryFile {
     fn length(&self) -> Result<u64, StorageError> {
-        Ok(lock(&self.content).seen.len() as u64)
+        Ok(lock(&self.images).seen.length() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
-        let content = lock(&self.content);
-        let start = position_in_memory(&self.path, position)?.min(content.seen.len());
-        let length = buffer.len().min(content.seen.len() - start);
-        buffer[..length].copy_from_slice(&content.seen[start..start + length]);
-        Ok(length)
+        let start = position_in_memory(&self.path, position)?;
+        let mut read = 0;
+        while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            let piece = lock(&self.images).seen.piece_at(start + read, rest.len());
+            if piece.is_empty() {
+                break;
+            }
+            rest[..piece.len()].copy_from_slice(&piece);
+            read += piece.len();
+        }
+        Ok(read)
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError> {
-        let mut content = lock(&self.content);
-        let mut start = position_in_memory(&self.path, position)?;
-        for slice in slices {
-            let end = start + slice.len();
-            if content.seen.len() < end {
-                content.seen.resize(end, 0);
-            }
-            content.seen[start..end].copy_from_slice(slice);
-            start = end;
-        }
+        let start = position_in_memory(&self.path, position)?;
+        lock(&self.images).seen.write(slices, start);
         Ok(())
     }
 
     fn truncate(&self, length: u64) -> Result<(), StorageError> {
         let length = position_in_memory(&self.path, length)?;
-        lock(&self.content).seen.resize(length, 0);
+        lock(&self.images).seen.resize(length);
         Ok(())
+    }
+
+    fn share_at(&self, position: u64, length: usize) -> Option<Bytes> {
+        let start = usize::try_from(position).ok()?;
+        let piece = lock(&self.images).seen.piece_at(start, length);
+        (piece.len() == length).then_some(piece)
     }
 
     fn allocate(&self, _position: u64, _length: u64) -> Result<(), StorageError> {
@@ -371,8 +427,10 @@ impl DiskFile for MemoryFile {
     }
 
     fn sync_data(&self) -> Result<(), StorageError> {
-        let mut content = lock(&self.content);
-        content.flushed = content.seen.clone();
+        if !self.volatile {
+            let mut images = lock(&self.images);
+            images.flushed = images.seen.clone();
+        }
         Ok(())
     }
 

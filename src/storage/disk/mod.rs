@@ -9,10 +9,12 @@ mod memory;
 mod system;
 
 use std::fmt;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 pub use faulty::{Call, FaultyDisk};
 pub use memory::MemoryDisk;
@@ -61,6 +63,20 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Whether there is a file or directory of that name.
     fn exists(&self, path: &Path) -> Result<bool, StorageError>;
 
+    /// What is under a name; none when nothing is.
+    fn look(&self, path: &Path) -> Result<Option<DirectoryEntry>, StorageError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(None);
+        };
+        match self.list(parent) {
+            Ok(entries) => Ok(entries
+                .into_iter()
+                .find(|entry| name.to_str() == Some(&entry.name))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Renames a file or directory, replacing a file that has the new name.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError>;
 
@@ -72,6 +88,24 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Makes the names in a directory last over a loss of power.
     fn sync_dir(&self, path: &Path) -> Result<(), StorageError>;
+
+    /// Whether [`Self::sync_all`] works here.
+    fn can_sync_all(&self) -> bool {
+        false
+    }
+
+    /// Makes everything written so far last over a loss of power, names included, on the whole file
+    /// system of a file that was open all the time: what failed to be written meanwhile is told.
+    fn sync_all(&self, open: &dyn DiskFile) -> Result<(), StorageError> {
+        let refused = io::ErrorKind::Unsupported.into();
+        Err(StorageError::from_io("flush all of", open.path(), refused))
+    }
+
+    /// Whether its operations may wait for a device. Those of a disk that never waits need no thread
+    /// of their own.
+    fn waits(&self) -> bool {
+        true
+    }
 
     /// Bytes that an ordinary user may still write, and bytes of the whole file system.
     fn space(&self, path: &Path) -> Result<Space, StorageError>;
@@ -151,6 +185,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// A file that cannot tell says yes.
     fn is_cached(&self, _position: u64, _length: usize) -> bool {
         true
+    }
+
+    /// The range without a copy, from a file that lives in memory and has it in one piece.
+    fn share_at(&self, _position: u64, _length: usize) -> Option<Bytes> {
+        None
     }
 
     /// The descriptor, for sendfile(2); none for a file that lives in memory.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs, syncfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev};
 
 use super::{DirectoryEntry, Disk, DiskFile, OpenMode, Space};
@@ -19,7 +19,7 @@ use crate::model::Timestamp;
 use crate::storage::StorageError;
 
 /// Between two bytes looked at to tell whether a range is in memory.
-const CACHE_PROBE_STEP: usize = 64 << 10;
+const CACHE_PROBE_STEP: usize = 128 << 10;
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,24 +56,27 @@ fn timestamp(time: SystemTime) -> Option<Timestamp> {
     Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
 }
 
+fn described(name: String, metadata: &fs::Metadata) -> DirectoryEntry {
+    let is_directory = metadata.is_dir();
+    DirectoryEntry {
+        name,
+        is_directory,
+        length: if is_directory { 0 } else { metadata.len() },
+        modified: metadata.modified().ok().and_then(timestamp),
+    }
+}
+
 impl SystemDisk {
     fn entry(entry: &fs::DirEntry) -> io::Result<Option<DirectoryEntry>> {
         let Ok(name) = entry.file_name().into_string() else {
             return Ok(None);
         };
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
+        match entry.metadata() {
+            Ok(metadata) => Ok(Some(described(name, &metadata))),
             // Removed between the listing and the question: a deletion that was under way.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let is_directory = metadata.is_dir();
-        Ok(Some(DirectoryEntry {
-            name,
-            is_directory,
-            length: if is_directory { 0 } else { metadata.len() },
-            modified: metadata.modified().ok().and_then(timestamp),
-        }))
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -104,6 +107,15 @@ impl Disk for SystemDisk {
         sorted("look at", path, path.try_exists())
     }
 
+    fn look(&self, path: &Path) -> Result<Option<DirectoryEntry>, StorageError> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(name.map(|name| described(name.to_owned(), &metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => sorted("look at", path, Err(error)),
+        }
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         sorted("rename", from, fs::rename(from, to))
     }
@@ -119,6 +131,25 @@ impl Disk for SystemDisk {
     fn sync_dir(&self, path: &Path) -> Result<(), StorageError> {
         let directory = sorted("open", path, File::open(path))?;
         sorted("flush", path, directory.sync_all())
+    }
+
+    /// Since Linux 5.8 syncfs(2) tells of what could not be written.
+    fn can_sync_all(&self) -> bool {
+        let uname = rustix::system::uname();
+        let release = uname.release().to_string_lossy();
+        let mut numbers = release.split('.').map(str::parse::<u32>);
+        matches!(
+            (numbers.next(), numbers.next()),
+            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (5, 8)
+        )
+    }
+
+    fn sync_all(&self, open: &dyn DiskFile) -> Result<(), StorageError> {
+        let flushed = match open.descriptor() {
+            Some(descriptor) => syncfs(descriptor),
+            None => Err(Errno::BADF),
+        };
+        sorted("flush all of", open.path(), flushed.map_err(Into::into))
     }
 
     fn space(&self, path: &Path) -> Result<Space, StorageError> {
@@ -195,7 +226,7 @@ impl DiskFile for SystemFile {
         Ok(filled)
     }
 
-    /// Looks at one byte in every 64 KiB: reads ahead bring in runs of at least that.
+    /// Looks at one byte in every 128 KiB: reads ahead bring in runs of that.
     fn is_cached(&self, position: u64, length: usize) -> bool {
         let end = position.saturating_add(length as u64);
         let last = end.saturating_sub(1);

@@ -1,7 +1,7 @@
 //! The segment that is appended to, as its writer keeps it: sizes, the open file, and when the next
 //! index entry is due.
 
-use std::sync::Arc;
+use std::sync::Weak;
 
 use crate::model::{Offset, Timestamp};
 use crate::record::BatchHeader;
@@ -21,8 +21,8 @@ pub(super) struct Active {
     pub(super) size: u64,
     /// Bytes for which blocks were reserved.
     pub(super) allocated: u64,
-    /// Opened at the first append after a while.
-    pub(super) log: Option<Arc<dyn DiskFile>>,
+    /// Opened at the first append after a while; the log's handles hold it, and may close it.
+    pub(super) log: Option<Weak<dyn DiskFile>>,
     pub(super) bytes_since_index_entry: u64,
     /// Entries of both indexes, written or not.
     pub(super) offset_entries: u32,
@@ -83,6 +83,11 @@ impl Active {
         }
     }
 
+    /// The max timestamp of the first batch.
+    pub(super) fn first_timestamp(&self) -> Option<Timestamp> {
+        self.first_timestamp
+    }
+
     /// Whether a batch belongs into a new segment (Kafka's `LogSegment.shouldRoll`).
     pub(super) fn should_roll(
         &self,
@@ -90,14 +95,25 @@ impl Active {
         config: &LogConfig,
         now: Timestamp,
     ) -> bool {
-        let size = header.size() as u64;
+        self.should_roll_behind((0, 0), header, config, now)
+    }
+
+    /// The same, once so many batches of so many bytes are written in front of it.
+    pub(super) fn should_roll_behind(
+        &self,
+        (batches, bytes): (usize, usize),
+        header: &BatchHeader,
+        config: &LogConfig,
+        now: Timestamp,
+    ) -> bool {
         if !fits_relative(self.base_offset, header.last_offset()) {
             return true;
         }
-        self.size > 0
-            && (self.size.saturating_add(size) > config.segment_bytes
+        let size = self.size.saturating_add(bytes as u64);
+        size > 0
+            && (size.saturating_add(header.size() as u64) > config.segment_bytes
                 || self.waited_ms(header.max_timestamp, now) > self.roll_after_ms(config)
-                || self.indexes_are_full(config))
+                || self.indexes_are_full(batches, config))
     }
 
     fn roll_after_ms(&self, config: &LogConfig) -> i64 {
@@ -112,12 +128,15 @@ impl Active {
         }
     }
 
-    fn indexes_are_full(&self, config: &LogConfig) -> bool {
+    /// Whether there may be no room for another entry once so many batches brought theirs.
+    fn indexes_are_full(&self, batches: usize, config: &LogConfig) -> bool {
+        let batches = u32::try_from(batches).unwrap_or(u32::MAX);
         let bytes_max = config.index_bytes_max;
         let offsets_max = bytes_max / offset_index::ENTRY_SIZE as u32;
         // One is kept for the entry that closes the segment.
         let times_max = (bytes_max / time_index::ENTRY_SIZE as u32).saturating_sub(1);
-        self.offset_entries >= offsets_max.max(1) || self.time_entries >= times_max.max(1)
+        self.offset_entries.saturating_add(batches) >= offsets_max.max(1)
+            || self.time_entries.saturating_add(batches) >= times_max.max(1)
     }
 
     /// Takes note of a batch that was written at the end; says whether an index entry is due for

@@ -4,7 +4,7 @@
 //! copy, nothing allocated per record.
 
 use std::io::IoSlice;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::record::{BatchHeader, ValidBatch, batches, verify_crc};
@@ -19,9 +19,12 @@ use super::Log;
 use super::view::RecentBatch;
 
 /// Base offset, length and leader epoch: what a broker writes anew in front of a batch.
-const HEAD_SIZE: usize = 16;
-/// Steps in which blocks are reserved for a segment that has outgrown the first one.
-const ALLOCATION_STEP: u64 = 64 << 20;
+pub(super) const HEAD_SIZE: usize = 16;
+/// From this size on blocks are reserved for a segment, as many again as it has: writing into reserved
+/// blocks costs a third less. A segment that stays small takes no more than it has.
+const RESERVED_FROM: u64 = 1 << 20;
+/// The most that is reserved at once.
+const RESERVED_STEP_MAX: u64 = 64 << 20;
 /// Index entries that are gathered before they are written.
 const INDEX_ENTRIES_PENDING_MAX: usize = 32;
 
@@ -172,19 +175,12 @@ impl Log {
         if new_epoch {
             self.note_epoch(header.partition_leader_epoch, header.base_offset);
         }
-        if self.epochs_changed {
+        if self.epochs_changed || self.reign_unwritten {
             self.write_epochs()?;
         }
         self.write(header, bytes)?;
-        let log_start_offset = self.publish(header, bytes, now)?;
-        Ok(Appended {
-            first_offset: header.base_offset,
-            last_offset: header.last_offset(),
-            timestamp: header.max_timestamp,
-            duplicate: false,
-            rolled,
-            log_start_offset,
-        })
+        let appended = self.publish(header, bytes, now)?;
+        Ok(Appended { rolled, ..appended })
     }
 
     /// Has a segment that takes the batch; says whether one was closed for it.
@@ -215,44 +211,42 @@ impl Log {
     /// the log is poisoned.
     fn write(&mut self, header: &BatchHeader, bytes: &[u8]) -> Result<(), StorageError> {
         let (log, position) = self.writable_log()?;
-        let mut head = [0; HEAD_SIZE];
-        head[..8].copy_from_slice(&header.base_offset.0.to_be_bytes());
-        head[8..12].copy_from_slice(&header.batch_length.to_be_bytes());
-        head[12..].copy_from_slice(&header.partition_leader_epoch.0.to_be_bytes());
-        let body = bytes.get(HEAD_SIZE..).unwrap_or_default();
-        match log.write_at(&[IoSlice::new(&head), IoSlice::new(body)], position) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.take_back(&*log, position, error)),
-        }
+        let head = head_of(header);
+        let slices = [IoSlice::new(&head), IoSlice::new(body_of(bytes))];
+        log.write_at(&slices, position)
+            .map_err(|error| self.take_back(&*log, position, error))
     }
 
     /// The open file of the active segment with blocks for a while, and where to write.
-    fn writable_log(&mut self) -> Result<(Arc<dyn DiskFile>, u64), StorageError> {
+    pub(super) fn writable_log(&mut self) -> Result<(Arc<dyn DiskFile>, u64), StorageError> {
         let Some(active) = &mut self.active else {
             return Err(StorageError::NotFound {
                 path: self.shared.directory.clone(),
             });
         };
-        let log = match &active.log {
-            Some(log) => Arc::clone(log),
+        let log = match active.log.as_ref().and_then(Weak::upgrade) {
+            Some(log) => {
+                self.shared.handles.mark_used();
+                log
+            }
             None => {
                 let log = self.shared.handle(active.base_offset, FileKind::Log);
                 let log = match log {
                     Ok(log) => log,
                     Err(error) => return self.note_failure(Err(error)),
                 };
-                active.log = Some(Arc::clone(&log));
+                active.log = Some(Arc::downgrade(&log));
                 log
             }
         };
         let position = active.size;
         let whole = self.config.preallocate.then_some(self.config.segment_bytes);
-        let outgrown = position >= ALLOCATION_STEP && position >= active.allocated;
+        let outgrown = position >= RESERVED_FROM && position >= active.allocated;
         let reserve = match whole {
             Some(whole) if active.allocated < whole => Some(whole - active.allocated),
             _ if outgrown => {
                 let left = self.config.segment_bytes.saturating_sub(position);
-                Some(ALLOCATION_STEP.min(left))
+                Some(position.min(RESERVED_STEP_MAX).min(left))
             }
             _ => None,
         };
@@ -267,7 +261,12 @@ impl Log {
 
     /// A write failed: without space the file is cut back to its whole batches, and blocks that
     /// were only reserved are given back, too. Anything else poisons the log.
-    fn take_back(&mut self, log: &dyn DiskFile, size: u64, error: StorageError) -> StorageError {
+    pub(super) fn take_back(
+        &mut self,
+        log: &dyn DiskFile,
+        size: u64,
+        error: StorageError,
+    ) -> StorageError {
         if !error.is_out_of_space() || log.truncate(size).is_err() {
             self.poisoned = true;
             return error;
@@ -278,24 +277,33 @@ impl Log {
         error
     }
 
-    /// Shows a written batch to readers and indexes it; returns where the log starts.
-    fn publish(
+    /// Shows a written batch to readers and indexes it.
+    pub(super) fn publish(
         &mut self,
         header: &BatchHeader,
         bytes: &[u8],
         now: Timestamp,
-    ) -> Result<Offset, StorageError> {
+    ) -> Result<Appended, AppendError> {
+        let mut appended = Appended {
+            first_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            timestamp: header.max_timestamp,
+            duplicate: false,
+            rolled: false,
+            log_start_offset: Offset::ZERO,
+        };
         let size = bytes.len() as u64;
         self.log_end_offset = header.next_offset();
         self.bytes_appended += size;
         self.unflushed_since.get_or_insert(now);
         let Some(active) = &mut self.active else {
-            return Ok(self.log_start_offset());
+            appended.log_start_offset = self.log_start_offset();
+            return Ok(appended);
         };
         let position = active.size;
         let due = active.note(header, &self.config);
         let (size, max_timestamp) = (active.size, active.max_timestamp);
-        let (log_start_offset, pending) = {
+        let pending = {
             let mut view = self.shared.view();
             view.log_end_offset = self.log_end_offset;
             if let Some(info) = view.segments.last_mut() {
@@ -316,13 +324,14 @@ impl Log {
                 });
             }
             view.tail.pending_times.extend(due.time);
-            (view.log_start_offset, view.tail.pending_offsets.len())
+            appended.log_start_offset = view.log_start_offset;
+            view.tail.pending_offsets.len()
         };
         self.note_producer(header, bytes)?;
         if pending >= INDEX_ENTRIES_PENDING_MAX {
             self.write_pending_indexes_or_keep();
         }
-        Ok(log_start_offset)
+        Ok(appended)
     }
 
     /// The batch is in the log, whatever happens to its index entry: without space it stays in
@@ -332,4 +341,18 @@ impl Log {
             log::warn!("index entries are not written: {error}");
         }
     }
+}
+
+/// What a broker writes in front of a batch's own bytes.
+pub(super) fn head_of(header: &BatchHeader) -> [u8; HEAD_SIZE] {
+    let mut head = [0; HEAD_SIZE];
+    head[..8].copy_from_slice(&header.base_offset.0.to_be_bytes());
+    head[8..12].copy_from_slice(&header.batch_length.to_be_bytes());
+    head[12..].copy_from_slice(&header.partition_leader_epoch.0.to_be_bytes());
+    head
+}
+
+/// A batch's own bytes behind that.
+pub(super) fn body_of(bytes: &[u8]) -> &[u8] {
+    bytes.get(HEAD_SIZE..).unwrap_or_default()
 }

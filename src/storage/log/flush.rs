@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::model::{Offset, Timestamp};
 use crate::storage::StorageError;
-use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::disk::{Disk, DiskFile, OpenMode};
 use crate::storage::producer_state::snapshot_path;
 use crate::storage::segment::names::FileKind;
 
@@ -152,17 +152,26 @@ impl Log {
             && let Some(active) = active
             && let Ok(file) = self.shared.disk.open(
                 &snapshot_path(&self.shared.directory, active),
-                crate::storage::disk::OpenMode::Read,
+                OpenMode::Read,
             )
         {
             files.push(file);
+        }
+        for name in &self.unflushed_files {
+            let path = self.shared.directory.join(&**name);
+            match self.shared.disk.open(&path, OpenMode::Write) {
+                Ok(file) => files.push(file),
+                // It went with its segment.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
         }
         // Nothing fails from here on. The active one may be touched again at any time.
         self.dirty_from = active.unwrap_or(self.dirty_from);
         for closed in segments.iter().filter(|base| Some(**base) != active) {
             self.shared.handles.forget(*closed);
         }
-        files.append(&mut self.unflushed_files);
+        self.unflushed_files = Vec::new();
         Ok(files)
     }
 

@@ -10,6 +10,8 @@
 
 mod active;
 mod append;
+mod append_run;
+mod closed;
 mod config;
 mod flush;
 pub(crate) mod producers;
@@ -26,6 +28,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use append::{AppendError, Appended};
+pub use append_run::{RUN_BATCHES_MAX, RUN_BYTES_MAX};
+pub use closed::ClosedLog;
 pub use config::LogConfig;
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};
@@ -35,10 +39,12 @@ pub use timestamps::TimestampedOffset;
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 
 use super::StorageError;
-use super::disk::{Disk, DiskFile};
+use super::disk::Disk;
+use super::leader_epochs::LEADER_EPOCH_CHECKPOINT;
 use super::producer_state::ProducerStates;
-use super::recovery::{self, RecoveryInput, RecoveryReport, Site};
+use super::recovery::{self, Recovered, RecoveryInput, RecoveryReport, Site};
 use super::segment::SegmentInfo;
+use super::segment::open_files::OpenFiles;
 use active::Active;
 use view::{Shared, Tail, View};
 
@@ -73,6 +79,8 @@ pub struct Log {
     latest_epoch: LeaderEpoch,
     /// Whether the epochs in memory are newer than their checkpoint.
     epochs_changed: bool,
+    /// Whether the latest of them has no batch yet, and is in memory alone.
+    reign_unwritten: bool,
     topic_id: Option<TopicId>,
     random: u64,
     poisoned: bool,
@@ -86,8 +94,11 @@ pub struct Log {
     dirty_from: Offset,
     /// Whether names were made in the directory since it was last flushed.
     names_changed: bool,
-    /// Small files that were written without waiting for the device.
-    unflushed_files: Vec<Arc<dyn DiskFile>>,
+    /// The names of small files that were written without waiting for the device.
+    unflushed_files: Vec<Box<str>>,
+    /// What its directory's time of change was when the log was opened as it had been closed; the
+    /// outer one is none when it was opened in another way.
+    untouched_since: Option<Option<Timestamp>>,
 }
 
 impl Log {
@@ -108,6 +119,19 @@ impl Log {
             config: &config,
         };
         let recovered = recovery::recover(&site, input, now)?;
+        let report = recovered.report.clone();
+        let log = Log::of(recovered, disk, directory, config, input, now);
+        Ok((log, report))
+    }
+
+    fn of(
+        recovered: Recovered,
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        config: Arc<LogConfig>,
+        input: &RecoveryInput,
+        now: Timestamp,
+    ) -> Log {
         let mut random = input.random;
         let active = recovered.active.zip(recovered.segments.last());
         let active =
@@ -123,7 +147,7 @@ impl Log {
             epochs: recovered.epochs,
         };
         let latest = view.epochs.latest();
-        let log = Log {
+        Log {
             shared: Arc::new(Shared::new(disk, directory, view)),
             config,
             producers: recovered.producers,
@@ -131,8 +155,8 @@ impl Log {
             log_end_offset: recovered.log_end_offset,
             recovery_point: recovered.recovery_point,
             latest_epoch: latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch),
-            // After an unclean end nobody knows whether the checkpoint is on the device.
-            epochs_changed: recovered.epochs_changed || !input.clean_shutdown,
+            epochs_changed: recovered.epochs_changed,
+            reign_unwritten: false,
             topic_id: input.topic_id,
             random,
             poisoned: false,
@@ -143,9 +167,13 @@ impl Log {
             dirty_from,
             // An earlier life may have made names it never flushed.
             names_changed: !input.clean_shutdown,
-            unflushed_files: Vec::new(),
-        };
-        Ok((log, recovered.report))
+            // After an unclean end nobody knows whether the checkpoint is on the device.
+            unflushed_files: match input.clean_shutdown {
+                true => Vec::new(),
+                false => vec![LEADER_EPOCH_CHECKPOINT.into()],
+            },
+            untouched_since: None,
+        }
     }
 
     /// A reader of this log, for any thread.
@@ -197,6 +225,11 @@ impl Log {
         self.shared.view().segments.len()
     }
 
+    /// From now on the files this log opens count among those of all logs; said before it is used.
+    pub fn bound_open_files(&self, limit: Arc<OpenFiles>) {
+        self.shared.handles.set_limit(limit);
+    }
+
     /// How many files are open.
     pub fn open_files(&self) -> usize {
         self.shared.handles.count()
@@ -229,18 +262,15 @@ impl Log {
     }
 
     /// Notes that a new reign begins at the log's end: on becoming leader, and after every unclean
-    /// start. The checkpoint follows at once if there is a directory, else with the first append.
-    ///
-    /// # Errors
-    /// When the checkpoint cannot be written.
-    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), StorageError> {
+    /// start. The checkpoint follows with its first batch: a reign without any leaves nothing that
+    /// could diverge, and after a crash with 10,000 logs it would be as many files to replace.
+    pub fn assign_epoch(&mut self, epoch: LeaderEpoch) {
         if epoch <= self.latest_epoch {
-            return Ok(());
+            return;
         }
-        self.note_epoch(epoch, self.log_end_offset);
-        match &self.active {
-            Some(_) => self.write_epochs(),
-            None => Ok(()),
+        if self.shared.view().epochs.assign(epoch, self.log_end_offset) {
+            self.reign_unwritten = true;
+            self.latest_epoch = epoch;
         }
     }
 
@@ -254,16 +284,15 @@ impl Log {
     /// Replaces the checkpoint without waiting for the device; the next flush does that.
     fn write_epochs(&mut self) -> Result<(), StorageError> {
         let text = self.shared.view().epochs.to_text();
-        let path = self
-            .directory()
-            .join(super::leader_epochs::LEADER_EPOCH_CHECKPOINT);
+        let path = self.directory().join(LEADER_EPOCH_CHECKPOINT);
         let result = self.replace_file(&path, text.as_bytes());
         self.note_failure(result)?;
         self.epochs_changed = false;
+        self.reign_unwritten = false;
         Ok(())
     }
 
-    /// Replaces a small file by renaming; kept for the next flush to wait for.
+    /// Replaces a small file by renaming; the next flush waits for it.
     fn replace_file(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".tmp");
@@ -272,9 +301,19 @@ impl Log {
         let file = disk.open(&beside, super::disk::OpenMode::Truncate)?;
         file.write_at(&[std::io::IoSlice::new(bytes)], 0)?;
         disk.rename(&beside, path)?;
-        self.unflushed_files.push(file);
+        self.note_unflushed(path);
         self.names_changed = true;
         Ok(())
+    }
+
+    /// The next flush waits for this file, too.
+    fn note_unflushed(&mut self, path: &Path) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name
+            && !self.unflushed_files.iter().any(|known| **known == *name)
+        {
+            self.unflushed_files.push(name.into());
+        }
     }
 
     /// Whatever is not a lack of space leaves nobody knowing what is on the device.
@@ -322,8 +361,28 @@ impl Log {
     /// # Errors
     /// When the device fails; the next start must then recover.
     pub fn close(&mut self) -> Result<(), StorageError> {
+        self.finish()?;
+        if let Some(job) = self.flush_job() {
+            let flushed = job.run();
+            let flushed = self.note_failure(flushed)?;
+            self.flushed(&flushed);
+        }
+        self.close_idle()
+    }
+
+    /// The part of [`Self::close`] that does not wait for the device: for who has it take all there
+    /// is, of all logs together, and notes the recovery point then.
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub fn close_unflushed(&mut self) -> Result<(), StorageError> {
+        self.finish()?;
+        self.close_idle()
+    }
+
+    fn finish(&mut self) -> Result<(), StorageError> {
         self.refuse_if_poisoned()?;
-        if self.active.is_some() {
+        if self.active.is_some() && !self.is_untouched() {
             // On a full disk: shorter indexes make the next life slower, not wrong, and reigns
             // that have batches are in the checkpoint already.
             let finished = self.finish_active();
@@ -336,11 +395,6 @@ impl Log {
             }
             self.write_snapshot()?;
         }
-        if let Some(job) = self.flush_job() {
-            let flushed = job.run();
-            let flushed = self.note_failure(flushed)?;
-            self.flushed(&flushed);
-        }
-        self.close_idle()
+        Ok(())
     }
 }

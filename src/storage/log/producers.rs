@@ -126,7 +126,7 @@ impl Log {
         let mut index = TransactionIndex::open(&**disk, path, base_offset)?;
         index.append(&**disk, entry)?;
         self.names_changed = true;
-        self.unflushed_files.extend(index.file().cloned());
+        self.note_unflushed(index.path());
         if let Some(info) = self.shared.view().segments.last_mut() {
             info.has_aborted = true;
         }

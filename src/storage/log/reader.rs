@@ -79,6 +79,8 @@ enum Look {
         next: Option<Offset>,
         /// From this position on, bytes are surely in memory.
         warm_from: u64,
+        /// Where the range probably begins: where the read before it ended.
+        begins: Option<u64>,
     },
 }
 
@@ -170,7 +172,7 @@ impl LogReader {
         wanted: &Wanted,
         plan: &mut ReadPlan,
     ) -> Result<Option<Offset>, StorageError> {
-        let look = look(&self.shared.view(), wanted);
+        let look = look(&mut self.shared.view(), wanted);
         match look {
             Look::Nothing => Ok(None),
             Look::Tail {
@@ -189,13 +191,18 @@ impl LogReader {
                 end,
                 next,
                 warm_from,
+                begins,
             } => {
                 let search = self.shared.search(info, pending)?;
-                let Some(first) = search.batch_reaching(wanted.from)? else {
+                let Some(first) = first_of(&search, begins, wanted.from)? else {
                     return Ok(next);
                 };
                 let end = end_of(&search, first, end, wanted)?;
                 let warm = first.position >= warm_from;
+                let mut view = self.shared.view();
+                let (offset, position) = (end.next_offset, end.position);
+                view.tail.note_sequel(info.base_offset, offset, position);
+                drop(view);
                 fill(plan, search.log, first.position, end, warm);
                 Ok(None)
             }
@@ -232,7 +239,7 @@ fn fill(plan: &mut ReadPlan, log: Arc<dyn DiskFile>, start: u64, end: Boundary, 
     }
 }
 
-fn look(view: &View, wanted: &Wanted) -> Look {
+fn look(view: &mut View, wanted: &Wanted) -> Look {
     if wanted.from >= wanted.upper {
         return Look::Nothing;
     }
@@ -264,7 +271,22 @@ fn look(view: &View, wanted: &Wanted) -> Look {
         end: readable_end(view, &info, next, wanted.upper),
         next,
         warm_from,
+        begins: view.tail.take_sequel(info.base_offset, wanted.from),
     }
+}
+
+/// The batch with which a range begins.
+fn first_of(
+    search: &SegmentSearch,
+    begins: Option<u64>,
+    from: Offset,
+) -> Result<Option<Located>, StorageError> {
+    if let Some(position) = begins
+        && let Some(first) = search.batch_at(position, from)?
+    {
+        return Ok(Some(first));
+    }
+    search.batch_reaching(from)
 }
 
 /// Answers from the newest batches, if they reach back far enough.

@@ -113,7 +113,7 @@ impl Log {
             .insert(base_offset, FileKind::Log, Arc::clone(&log));
         self.names_changed = true;
         let mut active = Active::new(base_offset, &self.config, &mut self.random, now);
-        active.log = Some(log);
+        active.log = Some(Arc::downgrade(&log));
         self.active = Some(active);
         let mut view = shared.view();
         view.segments.push(SegmentInfo::empty(base_offset, now));

@@ -20,13 +20,15 @@ use crate::storage::time_index::TimeEntry;
 
 /// Batches at the end of the log whose places are known without any reading.
 const RECENT_BATCHES: usize = 64;
+/// Readers behind the tail of whom it is remembered where they will go on.
+const SEQUELS: usize = 8;
 
 /// What writer and readers of one log share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
-    pub(super) handles: Handles,
+    pub(super) handles: Arc<Handles>,
     view: Mutex<View>,
 }
 
@@ -35,7 +37,7 @@ impl Shared {
         Shared {
             disk,
             directory,
-            handles: Handles::default(),
+            handles: Arc::default(),
             view: Mutex::new(view),
         }
     }
@@ -98,6 +100,17 @@ pub(super) struct Tail {
     pub(super) pending_times: Vec<TimeEntry>,
     /// From this position on, bytes were written since the log was opened.
     pub(super) written_from: u64,
+    /// Where the last reads ended, and the next ones will probably begin. Only a guess: the batch
+    /// there is looked at before it is believed.
+    sequels: VecDeque<Sequel>,
+}
+
+/// The end of a read, in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sequel {
+    offset: Offset,
+    segment: Offset,
+    position: u64,
 }
 
 /// Where a batch of the active segment is.
@@ -115,6 +128,27 @@ impl Tail {
             self.recent.pop_front();
         }
         self.recent.push_back(batch);
+    }
+
+    /// Remembers where a read ended.
+    pub(super) fn note_sequel(&mut self, segment: Offset, offset: Offset, position: u64) {
+        if self.sequels.len() == SEQUELS {
+            self.sequels.pop_front();
+        }
+        self.sequels.push_back(Sequel {
+            offset,
+            segment,
+            position,
+        });
+    }
+
+    /// Where a read of a segment probably begins; whoever asks will note where it ends.
+    pub(super) fn take_sequel(&mut self, segment: Offset, offset: Offset) -> Option<u64> {
+        let at = self
+            .sequels
+            .iter()
+            .position(|sequel| (sequel.segment, sequel.offset) == (segment, offset))?;
+        self.sequels.remove(at).map(|sequel| sequel.position)
     }
 
     /// Forgets everything: the active segment is a new one, or was cut to `size` bytes.

@@ -42,6 +42,8 @@ pub struct CleanShutdown {
     /// The broker's epoch then, with which it proves to the controller that nothing was lost
     /// (KIP-966). Older versions did not write it.
     pub broker_epoch: Option<i64>,
+    /// What it says of the file that describes the closed logs, if it was ours.
+    pub closed_logs: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,6 +51,9 @@ struct CleanShutdownContent {
     version: i32,
     #[serde(rename = "brokerEpoch")]
     broker_epoch: Option<i64>,
+    /// A field of ours; Kafka passes over it.
+    #[serde(rename = "closedLogs", skip_serializing_if = "Option::is_none")]
+    closed_logs: Option<u64>,
 }
 
 /// What is in a log directory.
@@ -106,19 +111,32 @@ pub fn take_clean_shutdown(
     disk.remove_file(&path)?;
     disk.sync_dir(directory)?;
     let content: Option<CleanShutdownContent> = serde_json::from_slice(&bytes).ok();
+    let (broker_epoch, closed_logs) = content.map_or((None, None), |content| {
+        (content.broker_epoch, content.closed_logs)
+    });
     Ok(Some(CleanShutdown {
-        broker_epoch: content.and_then(|content| content.broker_epoch),
+        broker_epoch,
+        closed_logs,
     }))
 }
 
 /// Leaves the mark of a clean shutdown: the last thing done, after everything was flushed.
+/// `closed_logs` is what [`write_closed_logs`](super::closed_logs::write_closed_logs) gave.
 pub fn write_clean_shutdown(
     disk: &dyn Disk,
     directory: &Path,
     broker_epoch: i64,
+    closed_logs: Option<u64>,
 ) -> Result<(), StorageError> {
-    let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
-    disk.write_file_atomically(&directory.join(CLEAN_SHUTDOWN_FILE), text.as_bytes())
+    let content = CleanShutdownContent {
+        version: 0,
+        broker_epoch: Some(broker_epoch),
+        closed_logs,
+    };
+    let path = directory.join(CLEAN_SHUTDOWN_FILE);
+    let text = serde_json::to_string(&content)
+        .map_err(|error| StorageError::corrupt(&path, error.to_string()))?;
+    disk.write_file_atomically(&path, text.as_bytes())
 }
 
 /// Lists what is in a log directory, sorted by name; without the quorum's directory.

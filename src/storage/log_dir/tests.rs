@@ -7,11 +7,12 @@ fn a_clean_shutdown_is_believed_once() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     assert_eq!(take_clean_shutdown(&SystemDisk, directory).unwrap(), None);
-    write_clean_shutdown(&SystemDisk, directory, 14).unwrap();
+    write_clean_shutdown(&SystemDisk, directory, 14, Some(7)).unwrap();
     let text = std::fs::read_to_string(directory.join(CLEAN_SHUTDOWN_FILE)).unwrap();
-    assert_eq!(text, r#"{"version":0,"brokerEpoch":14}"#);
+    assert_eq!(text, r#"{"version":0,"brokerEpoch":14,"closedLogs":7}"#);
     let clean = CleanShutdown {
         broker_epoch: Some(14),
+        closed_logs: Some(7),
     };
     let taken = take_clean_shutdown(&SystemDisk, directory).unwrap();
     assert_eq!(taken, Some(clean));
@@ -22,7 +23,10 @@ fn a_clean_shutdown_is_believed_once() {
 fn the_empty_mark_of_older_versions_is_clean_without_an_epoch() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(CLEAN_SHUTDOWN_FILE), "").unwrap();
-    let clean = CleanShutdown { broker_epoch: None };
+    let clean = CleanShutdown {
+        broker_epoch: None,
+        closed_logs: None,
+    };
     let taken = take_clean_shutdown(&SystemDisk, directory.path()).unwrap();
     assert_eq!(taken, Some(clean));
 }

@@ -77,6 +77,22 @@ pub fn load_newest_snapshot(
     Ok(states)
 }
 
+/// Reads the snapshot at exactly this offset; none when there is none that is sound.
+pub fn load_snapshot(
+    disk: &dyn Disk,
+    directory: &Path,
+    offset: Offset,
+    expiration_ms: i64,
+    now: Timestamp,
+) -> Result<Option<ProducerStates>, StorageError> {
+    match disk.read_file(&snapshot_path(directory, offset), LENGTH_MAX) {
+        Ok(bytes) => Ok(ProducerStates::from_snapshot(&bytes, offset, expiration_ms, now).ok()),
+        Err(StorageError::Corrupt { .. }) => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes the snapshot at the states' end offset and returns that offset. `sync` makes it last over
 /// a loss of power; without it a torn file is recognised by its checksum.
 pub fn write_snapshot(

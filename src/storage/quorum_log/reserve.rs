@@ -17,8 +17,12 @@ const RESERVE_FILE: &str = "reserve";
 const RESERVE_BYTES: u64 = 256 << 10;
 const STEP_BYTES: usize = 16 << 10;
 
-/// Takes the reserve, or as much of it as there is space for.
+/// Takes the reserve, or as much of it as there is space for. On a disk that never waits, which is
+/// memory, there is nothing to be kept back.
 pub(super) fn take(disk: &dyn Disk, directory: &Path) {
+    if !disk.waits() {
+        return;
+    }
     if let Err(error) = try_take(disk, directory)
         && !error.is_passing()
     {

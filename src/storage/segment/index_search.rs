@@ -6,8 +6,9 @@
 use crate::storage::StorageError;
 use crate::storage::disk::DiskFile;
 
-/// Entries that are fetched by one read at the end of a search.
-const BLOCK_ENTRIES: u32 = 128;
+/// Entries that are fetched by one read at the end of a search: a page of the offset index, which
+/// costs little more than one entry.
+const BLOCK_ENTRIES: u32 = 512;
 /// Bytes of the largest entry there is.
 const ENTRY_BYTES_MAX: usize = 12;
 

@@ -5,6 +5,7 @@
 pub(crate) mod handles;
 pub(crate) mod index_search;
 pub(crate) mod names;
+pub(crate) mod open_files;
 pub(crate) mod scan;
 pub(crate) mod search;
 

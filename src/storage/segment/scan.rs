@@ -55,6 +55,11 @@ impl HeaderScan {
         self.position
     }
 
+    /// Lets the scan begin again with a batch it has come to.
+    pub(crate) fn go_back_to(&mut self, batch: &Located) {
+        self.position = batch.position;
+    }
+
     /// The next header; none at the end, or before a batch that is not whole.
     pub(crate) fn next(&mut self) -> Result<Option<Located>, StorageError> {
         if self.end.saturating_sub(self.position) < HEADER_SIZE as u64 {

@@ -54,8 +54,7 @@ impl SegmentSearch {
             .floor_by_position(limit)
             .filter(|entry| u64::from(entry.position) > from.position);
         if let Some(entry) = floor {
-            let scan = self.scan(entry.position.into());
-            if self.points_at_batch(&entry)? {
+            if let Some(scan) = self.scan_at(&entry)? {
                 return last_boundary(scan, from, limit);
             }
             self.distrust(&entry);
@@ -63,11 +62,30 @@ impl SegmentSearch {
         last_boundary(self.scan(from.position), from, limit)
     }
 
-    /// Whether an index entry says the truth.
-    fn points_at_batch(&self, entry: &OffsetEntry) -> Result<bool, StorageError> {
-        match self.scan(entry.position.into()).next() {
-            Ok(first) => Ok(first.is_some_and(|first| first.header.last_offset() == entry.offset)),
-            Err(StorageError::Corrupt { .. }) => Ok(false),
+    /// The batch at `position`, if it is the one with `offset`. The position may be a guess.
+    pub(crate) fn batch_at(
+        &self,
+        position: u64,
+        offset: Offset,
+    ) -> Result<Option<Located>, StorageError> {
+        match self.scan(position).next() {
+            Ok(found) => Ok(found.filter(|found| {
+                (found.header.base_offset..=found.header.last_offset()).contains(&offset)
+            })),
+            Err(StorageError::Corrupt { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Headers from the batch an index entry points at; none when the entry does not say the truth.
+    fn scan_at(&self, entry: &OffsetEntry) -> Result<Option<HeaderScan>, StorageError> {
+        let mut scan = self.scan(entry.position.into());
+        match scan.next() {
+            Ok(Some(first)) if first.header.last_offset() == entry.offset => {
+                scan.go_back_to(&first);
+                Ok(Some(scan))
+            }
+            Ok(_) | Err(StorageError::Corrupt { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -83,8 +101,8 @@ impl SegmentSearch {
         mut wanted: impl FnMut(&Located) -> bool,
     ) -> Result<Option<Located>, StorageError> {
         if let Some(entry) = floor {
-            if self.points_at_batch(&entry)? {
-                return find(self.scan(entry.position.into()), &mut wanted);
+            if let Some(scan) = self.scan_at(&entry)? {
+                return find(scan, &mut wanted);
             }
             self.distrust(&entry);
         }

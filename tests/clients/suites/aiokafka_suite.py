@@ -1,12 +1,12 @@
 """aiokafka: producer, a consumer with assigned partitions, and admin."""
 import asyncio
 import contextlib
+import time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import InvalidRequestError
 
-from checks import BOOTSTRAP, SERVER, Skip, check, equal, finish, true
+from checks import BOOTSTRAP, Skip, check, equal, finish, true
 
 
 @contextlib.asynccontextmanager
@@ -77,17 +77,34 @@ async def main():
             equal(await consumer.end_offsets([where]), {where: 500})
             equal((await consumer.offsets_for_times({where: 0}))[where].offset, 0)
 
-    with check("consumer: subscribing is refused at once"):
-        if SERVER != "milena":
-            raise Skip("Kafka has groups")
-        consumer = AIOKafkaConsumer("aio-None", bootstrap_servers=BOOTSTRAP, group_id="g")
-        try:
-            await asyncio.wait_for(consumer.start(), 10)
-            raise AssertionError("no error was told")
-        except InvalidRequestError:
-            pass
-        finally:
-            await asyncio.wait_for(consumer.stop(), 10)
+    with check("group: two consumers share, one leaves, offsets are committed"):
+        async with started(AIOKafkaAdminClient(bootstrap_servers=BOOTSTRAP)) as admin:
+            await admin.create_topics([NewTopic("aio-group", 4, 1)])
+        async with started(AIOKafkaProducer(bootstrap_servers=BOOTSTRAP)) as producer:
+            for i in range(40):
+                await producer.send_and_wait("aio-group", b"%d" % i, partition=i % 4)
+
+        def member():
+            return AIOKafkaConsumer("aio-group", bootstrap_servers=BOOTSTRAP, group_id="aio", auto_offset_reset="earliest",
+                                    enable_auto_commit=False, heartbeat_interval_ms=300, session_timeout_ms=6000)
+        one, two = member(), member()
+        await one.start()
+        await two.start()
+        seen = []
+        deadline = time.monotonic() + 40
+        while len(set(seen)) < 40 or len(one.assignment()) != 2 or len(two.assignment()) != 2:
+            true(time.monotonic() < deadline, f"{len(set(seen))} read, {one.assignment()}, {two.assignment()}")
+            for consumer in (one, two):
+                for records in (await consumer.getmany(timeout_ms=100)).values():
+                    seen += [record.value for record in records]
+        await one.commit()
+        await two.commit()
+        await two.stop()
+        while len(one.assignment()) != 4:
+            true(time.monotonic() < deadline, f"{one.assignment()}")
+            await one.getmany(timeout_ms=100)
+        equal([await one.committed(TopicPartition("aio-group", p)) for p in range(4)], [10] * 4)
+        await one.stop()
 
 
 asyncio.run(main())

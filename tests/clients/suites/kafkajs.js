@@ -142,17 +142,48 @@ async function main () {
     assert.ok(!(await admin.listTopics()).includes('js-times'))
     await refused(admin.deleteTopics({ topics: ['js-times'] }), 'UNKNOWN_TOPIC_OR_PARTITION')
   })
-  if (process.env.SERVER !== 'milena') console.log('skip consumer: is refused at once and not restarted: Kafka has groups')
-  else await check('consumer: is refused at once and not restarted', async () => {
-    const consumer = kafka.consumer({ groupId: 'g' })
-    const crashed = new Promise(resolve => consumer.on('consumer.crash', event => resolve(event.payload)))
-    await consumer.connect()
-    await consumer.subscribe({ topics: ['js-auto'] })
-    await consumer.run({ eachMessage: async () => {} })
-    const payload = await Promise.race([crashed, new Promise(resolve => setTimeout(resolve, 10000, null))])
-    assert.ok(payload, 'no error was told')
-    assert.strictEqual(payload.restart, false, payload.error.message)
-    await consumer.disconnect()
+  await check('consumer: two members share, one leaves, offsets are committed, admin describes, resets and deletes', async () => {
+    await admin.createTopics({ topics: [{ topic: 'js-group', numPartitions: 4 }] })
+    const producer = kafka.producer()
+    await producer.connect()
+    await producer.send({ topic: 'js-group', messages: Array.from({ length: 40 }, (_, i) => ({ value: `${i}`, partition: i % 4 })) })
+    await producer.disconnect()
+    const seen = new Set()
+    const member = async () => {
+      const consumer = kafka.consumer({ groupId: 'js', sessionTimeout: 6000, heartbeatInterval: 300, rebalanceTimeout: 10000 })
+      consumer.owned = []
+      consumer.on('consumer.group_join', event => { consumer.owned = event.payload.memberAssignment['js-group'] || [] })
+      await consumer.connect()
+      await consumer.subscribe({ topics: ['js-group'], fromBeginning: true })
+      await consumer.run({ autoCommitThreshold: 1, eachMessage: async ({ message }) => { seen.add(message.value.toString()) } })
+      return consumer
+    }
+    const eventually = async (what, condition) => {
+      const deadline = Date.now() + 40000
+      while (!await condition()) {
+        assert.ok(Date.now() < deadline, what())
+        await new Promise(resolve => setTimeout(resolve, 50))
+      }
+    }
+    const one = await member()
+    const two = await member()
+    await eventually(() => `read ${seen.size}, owned ${one.owned} and ${two.owned}`,
+      () => seen.size === 40 && one.owned.length === 2 && two.owned.length === 2)
+    const described = (await admin.describeGroups(['js'])).groups[0]
+    assert.deepStrictEqual([described.state, described.members.length, described.protocolType], ['Stable', 2, 'consumer'])
+    await two.disconnect()
+    await eventually(() => `owned ${one.owned}`, () => one.owned.length === 4)
+    const committed = async () => (await admin.fetchOffsets({ groupId: 'js', topics: ['js-group'] }))[0].partitions
+      .map(({ partition, offset }) => [partition, offset]).sort()
+    await eventually(() => 'not committed', async () => (await committed()).every(([, offset]) => offset === '10'))
+    await one.disconnect()
+    await admin.setOffsets({ groupId: 'js', topic: 'js-group', partitions: [{ partition: 2, offset: '3' }] })
+    assert.deepStrictEqual((await committed())[2], [2, '3'])
+    await admin.resetOffsets({ groupId: 'js', topic: 'js-group', earliest: true })
+    assert.deepStrictEqual((await committed())[2], [2, '-2'])
+    assert.ok((await admin.listGroups()).groups.some(({ groupId }) => groupId === 'js'))
+    await admin.deleteGroups(['js'])
+    assert.ok(!(await admin.listGroups()).groups.some(({ groupId }) => groupId === 'js'))
   })
   await admin.disconnect()
   console.log('finished')

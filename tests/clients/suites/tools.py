@@ -50,10 +50,52 @@ with check("kafka-console-producer, and kafka-console-consumer of one partition"
                      "--offset", "earliest", "--timeout-ms", "3000")
     equal(sorted(line for line in read.splitlines() if line.startswith("v")), sorted(f"v{i}" for i in range(20)))
 
-with check("kafka-console-consumer without a partition is refused at once"):
-    if SERVER != "milena":
-        raise Skip("Kafka has groups")
-    has(tool(TOOLS + "consumer.ConsoleConsumer", "--topic", TOPIC, "--timeout-ms", "30000"), "InvalidRequestException")
+def groups(*arguments, status=0):
+    return tool(TOOLS + "consumer.group.ConsumerGroupCommand", *arguments, status=status)
+
+
+def console_group(group, protocol):
+    """A console consumer that reads everything as the member of a group, and stays for 15 seconds more."""
+    command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+               f"-Dlog4j2.configurationFile={os.environ['LOG4J']}", "-cp", os.environ["KAFKA_JARS"],
+               TOOLS + "consumer.ConsoleConsumer", "--bootstrap-server", BOOTSTRAP, "--topic", TOPIC, "--group", group,
+               "--from-beginning", "--command-property", f"group.protocol={protocol}", "--timeout-ms", "15000",
+               "--command-property", "auto.commit.interval.ms=200"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+for protocol in ("classic", "consumer"):
+    with check(f"kafka-console-consumer in a group, kafka-consumer-groups: {protocol} protocol"):
+        group = f"tools-{protocol}"
+        consumer = console_group(group, protocol)
+        read = [consumer.stdout.readline().strip() for _ in range(20)]
+        equal(sorted(read), sorted(f"v{i}" for i in range(20)))
+        has(groups("--list", "--state", "--type"), group, "Stable", protocol.capitalize())
+        told = groups("--describe", "--group", group, "--state")
+        has(told, "Stable", "1")
+        told = groups("--describe", "--group", group, "--members", "--verbose")
+        has(told, "/127.0.0.1", f"{TOPIC}:0,1,2")
+        told = groups("--describe", "--group", group, "--offsets")
+        has(told, "CONSUMER-ID", "/127.0.0.1")
+        rows = [line.split() for line in told.splitlines() if line.startswith(group)]
+        equal(sorted(row[2] for row in rows), ["0", "1", "2"], "partitions")
+        has(groups("--delete", "--group", group), "is not empty" if SERVER == "kafka" else "not empty")
+        consumer.wait(60)
+        told = groups("--describe", "--group", group, "--offsets")
+        rows = [line.split() for line in told.splitlines() if line.startswith(group)]
+        equal([row[3] for row in rows], [row[4] for row in rows], "committed offsets and ends")
+        equal(sum(int(row[3]) for row in rows), 20, "committed in all")
+        equal([row[5] for row in rows], ["0", "0", "0"], "lag")
+        told = groups("--reset-offsets", "--group", group, "--topic", TOPIC, "--to-earliest", "--execute")
+        rows = [line.split() for line in told.splitlines() if line.startswith(group)]
+        equal([row[3] for row in rows], ["0", "0", "0"], "reset")
+        has(groups("--delete-offsets", "--group", group, "--topic", TOPIC), "Successful")
+        has(groups("--delete", "--group", group), "was successful")
+        true(group not in groups("--list"), "still listed")
+
+with check("kafka-groups lists every kind"):
+    consumer = tool(TOOLS + "GroupsCommand", "--list")
+    has(consumer, "GROUP")
 
 with check("kafka-get-offsets, kafka-delete-records"):
     def offsets(time):
@@ -112,7 +154,6 @@ with check("kafka-transactions describe-producers"):
 with check("tools of what is not built yet say that the broker does not support it"):
     if SERVER != "milena":
         raise Skip("Kafka has all of it")
-    has(tool(TOOLS + "consumer.group.ConsumerGroupCommand", "--list"), "does not support LIST_GROUPS")
     has(tool(TOOLS + "TransactionsCommand", "list", status=1), "does not support LIST_TRANSACTIONS")
     has(tool("kafka.admin.ConfigCommand", "--describe", "--entity-type", "users", status=1),
         "does not support DESCRIBE_CLIENT_QUOTAS")

@@ -23,12 +23,15 @@ use crate::metadata::{ConfigResource, ConfigTables, MetadataRecord, ResourceKind
 use crate::model::{BrokerId, DirectoryId, Offset, ProducerEpoch, ProducerId, Timestamp};
 use crate::record::{BatchBuilder, Scratch, ValidBatch, batches, records};
 use crate::replication::Acks;
+use crate::storage::OpenFiles;
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::log_dir::write_clean_shutdown;
 
 pub(super) const DIRECTORY: &str = "/logs";
 pub(super) const EPOCH: Timestamp = Timestamp(1_700_000_000_000);
 pub(super) const NODE: BrokerId = BrokerId(1);
+/// How many files the logs keep open.
+pub(super) const OPEN_FILES_MAX: usize = 3;
 /// How long a write waits, unless a test says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -131,6 +134,9 @@ impl Bench {
             },
             at_start: taken.checkpoints,
             stopped_cleanly: taken.clean_shutdown.is_some(),
+            open_files: Arc::new(OpenFiles::new(OPEN_FILES_MAX)),
+            closed_logs: taken.closed_logs,
+            lock: Arc::downgrade(&taken.lock),
         }));
         let clock = Clock::simulated(EPOCH);
         let dirs = Arc::new(LogDirs::new(vec![Arc::clone(&dir)], found));
@@ -173,6 +179,7 @@ impl Bench {
         let intervals = LogDirIntervals {
             checkpoint: every,
             tidy: every,
+            close_unused: Some(every),
         };
         let rounds = LogDirActor::new(Arc::clone(&self.dir), intervals);
         self.rounds = Some(rounds.start());
@@ -330,7 +337,9 @@ impl Bench {
     pub(super) async fn stop(self) {
         self.host.send(CloseAll).await.unwrap().unwrap();
         self.dir.write_checkpoints(true).unwrap();
-        write_clean_shutdown(self.disk.as_ref(), Path::new(DIRECTORY), 1).unwrap();
+        let closed = self.dir.write_closed().unwrap();
+        let directory = Path::new(DIRECTORY);
+        write_clean_shutdown(self.disk.as_ref(), directory, 1, Some(closed)).unwrap();
     }
 }
 

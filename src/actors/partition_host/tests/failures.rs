@@ -197,7 +197,7 @@ async fn a_log_that_does_not_open_keeps_its_checkpoints_and_spoils_the_clean_sto
     assert_eq!(start, Offset(2));
     bench.stop().await;
     let taken = Bench::start(Arc::new(disk.clone()), &[]).await;
-    disk.fail_after(Call::Read, 0);
+    disk.fail_after(Call::Name, 0);
     let mut bench = taken;
     bench.change(&topic("t", 1, &[])).await;
     disk.repair();

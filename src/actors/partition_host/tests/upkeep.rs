@@ -42,6 +42,30 @@ async fn segments_older_than_retention_vanish_with_a_round_and_their_files_a_min
 }
 
 #[actix::test]
+async fn many_logs_keep_few_files_open_and_none_when_nobody_uses_them() {
+    tokio::time::pause();
+    let names: Vec<String> = (0..10).map(|number| format!("t{number}")).collect();
+    let topics = names.iter().zip(1..);
+    let topics: Vec<_> = topics.flat_map(|(name, id)| topic(name, id, &[])).collect();
+    let mut bench = Bench::start(Arc::new(MemoryDisk::new()), &topics).await;
+    bench.make_rounds(ROUND);
+    for offset in 0..3 {
+        for id in 1..=10 {
+            assert_eq!(bench.write(id, "x").await, Ok(offset));
+            assert!(bench.dir.open_files().count() <= OPEN_FILES_MAX);
+        }
+    }
+    for id in 1..=10 {
+        assert_eq!(bench.read_all(id).await.len(), 3);
+        assert!(bench.dir.open_files().count() <= OPEN_FILES_MAX);
+    }
+    tokio::time::sleep(2 * ROUND + Duration::from_secs(1)).await;
+    assert_eq!(bench.dir.open_files().count(), 0);
+    assert_eq!(bench.write(1, "y").await, Ok(3));
+    assert_eq!(bench.dir.open_files().count(), 1);
+}
+
+#[actix::test]
 async fn a_log_larger_than_its_retention_loses_its_oldest_segments() {
     tokio::time::pause();
     let configs = [("retention.bytes", "2500000"), ("segment.bytes", "1048576")];

@@ -199,7 +199,7 @@ fn is_session_timeout_allowed(config: &GroupConfig, timeout_ms: i32) -> bool {
 
 /// Keeps the first of each name, as Kafka's collection of protocols does, and copies the metadata
 /// out of the request's frame, which a member would else keep in memory for as long as it lives.
-pub(super) fn own_protocols(protocols: &mut Vec<(Arc<str>, Bytes)>) {
+pub(in crate::coordination::group) fn own_protocols(protocols: &mut Vec<(Arc<str>, Bytes)>) {
     let mut names = BTreeSet::new();
     protocols.retain(|(name, _)| names.insert(name.clone()));
     for (_, metadata) in protocols {

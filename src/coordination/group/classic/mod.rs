@@ -34,6 +34,7 @@ use crate::coordination::{Now, Step, Ticket};
 use crate::model::{Moment, Timestamp};
 use crate::protocol::consumer_offsets::{ClassicGroupValue, Record};
 
+pub(super) use join::own_protocols;
 pub use member::Member;
 use members::Members;
 

@@ -16,6 +16,7 @@ use super::sessions::{Deadline, milliseconds};
 use super::state::Member;
 use super::{ConsumerGroup, session_timeout};
 use crate::coordination::config::{GroupConfig, MigrationPolicy};
+use crate::coordination::group::classic::own_protocols;
 use crate::coordination::messages::{
     GroupError, Identity, Join, JoinRefused, Joined, Leaving, Reply, Sync, Synced,
 };
@@ -41,6 +42,7 @@ impl ConsumerGroup {
         topics: &dyn Topics,
     ) -> Step {
         let mut join = join.clone();
+        own_protocols(&mut join.protocols);
         let is_unknown = join.member_id.is_empty();
         if is_unknown {
             join.member_id = Arc::from(join.fresh.to_string());

@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::downgrade::Downgrade;
+pub use self::downgrade::{Downgrade, Protocols};
 pub use self::upgrade::CannotUpgrade;
 
 use self::heartbeat::{AWAY, LEAVING, Outcome};

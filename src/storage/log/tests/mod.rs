@@ -1,10 +1,12 @@
 //! What a log promises, on a disk in memory that can lose its power.
 
+mod closing;
 mod failing;
 mod properties;
 mod reading;
 mod recovering;
 mod retaining;
+mod running;
 mod writing;
 
 use std::path::{Path, PathBuf};

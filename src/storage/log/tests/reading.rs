@@ -1,4 +1,5 @@
 use super::*;
+use crate::storage::disk::{Call, FaultyDisk};
 
 fn plan(bench: &Bench, from: i64, bytes_max: usize, bound: i64, min_one: bool) -> ReadPlan {
     bench
@@ -250,4 +251,45 @@ fn aborted_transactions_are_found_over_segments_and_restarts() {
         .ok();
     bench.reopen(&RecoveryInput::unknown());
     expect(&bench);
+}
+
+#[test]
+fn a_wrong_guess_where_a_read_goes_on_changes_nothing() {
+    let mut bench = Bench::new(small());
+    fill(&mut bench, 100);
+    let reader = bench.log.reader();
+    let plan = |from| reader.plan(Offset(from), 300, Offset(i64::MAX), true);
+    let expected = records_of(&plan(3).unwrap());
+    assert_eq!(expected[0].0, 3);
+    for position in [0, 1, 77, 5_000] {
+        reader
+            .shared
+            .view()
+            .tail
+            .note_sequel(Offset(0), Offset(3), position);
+        assert_eq!(records_of(&plan(3).unwrap()), expected);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_on_where_it_was_searches_no_index() {
+    let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let config = Arc::new(LogConfig {
+        index_interval_bytes: 1 << 20,
+        ..LogConfig::default()
+    });
+    let log = Log::open(shared, directory(), config, &RecoveryInput::unknown(), NOW);
+    let mut log = log.unwrap().0;
+    for _ in 0..1000 {
+        log.append_as_leader(&batch(&[&"x".repeat(1000)]), EPOCH, NOW)
+            .unwrap();
+    }
+    let reader = log.reader();
+    let plan = |from| reader.plan(from, 1, Offset(i64::MAX), true);
+    let first = plan(Offset(500)).unwrap();
+    // Without an index the search above read hundreds of headers; now it is one.
+    disk.fail_after(Call::Read, 1);
+    let second = plan(first.next_offset()).unwrap();
+    assert_eq!(second.next_offset(), Offset(502));
 }

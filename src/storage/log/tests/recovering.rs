@@ -284,7 +284,7 @@ fn leader_epochs_are_cut_with_the_log_and_found_again_without_their_checkpoint()
             .append_as_leader(&batch(&["x"]), LeaderEpoch(epoch), NOW)
             .unwrap();
     }
-    bench.log.assign_epoch(LeaderEpoch(6)).unwrap();
+    bench.log.assign_epoch(LeaderEpoch(6));
     bench.kill_and_reopen();
     assert_eq!(bench.log.reader().latest_epoch(), Some(LeaderEpoch(4)));
     remove(&bench, "leader-epoch-checkpoint");
@@ -300,7 +300,13 @@ fn leader_epochs_are_cut_with_the_log_and_found_again_without_their_checkpoint()
         );
         assert_eq!(reader.latest_epoch(), Some(LeaderEpoch(4)));
     }
-    bench.log.assign_epoch(LeaderEpoch(7)).unwrap();
+    bench.log.assign_epoch(LeaderEpoch(7));
+    // It is written with its first batch.
+    let next = batch(&["x"]);
+    bench
+        .log
+        .append_as_leader(&next, LeaderEpoch(7), NOW)
+        .unwrap();
     let text = bench.disk.read_file(&path("leader-epoch-checkpoint"), 100);
     assert_eq!(text.unwrap(), b"0\n3\n1 0\n4 2\n7 3\n");
 }

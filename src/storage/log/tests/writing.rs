@@ -9,7 +9,7 @@ fn files_are_made_at_the_first_append() {
         ..RecoveryInput::unknown()
     };
     bench.reopen(&input);
-    bench.log.assign_epoch(LeaderEpoch(2)).unwrap();
+    bench.log.assign_epoch(LeaderEpoch(2));
     assert!(!bench.disk.exists(&directory()).unwrap());
     assert_eq!(bench.log.open_files(), 0);
 

@@ -111,6 +111,7 @@ func main() {
 	administration(admin)
 	producing(admin)
 	consuming(admin)
+	groups(admin)
 	fmt.Println("finished")
 }
 
@@ -397,22 +398,6 @@ func consuming(admin *kadm.Client) {
 		start, _ := starts.Lookup(topic, 0)
 		return expect("start", start.Offset, 50)
 	})
-	if os.Getenv("SERVER") != "milena" {
-		fmt.Println("skip consumer: a group is refused at once: Kafka has groups")
-	} else {
-		check("consumer: a group is refused at once", func(ctx context.Context) error {
-			consumer := client(kgo.ConsumerGroup("g"), kgo.ConsumeTopics(topic))
-			defer consumer.Close()
-			soon, cancel := context.WithTimeout(ctx, 10*time.Second)
-			defer cancel()
-			for _, failed := range consumer.PollFetches(soon).Errors() {
-				if errors.Is(failed.Err, kerr.InvalidRequest) {
-					return nil
-				}
-			}
-			return errors.New("no error was told")
-		})
-	}
 	check("admin: offsets of leader epochs", func(ctx context.Context) error {
 		request := kadm.OffsetForLeaderEpochRequest{}
 		request.Add(topic, 0, 0)

@@ -25,11 +25,9 @@ import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
-import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.record.TimestampType;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** What Kafka's Java producer and consumer ask of a broker. */
 final class DataSuite extends Data {
@@ -313,26 +311,6 @@ final class DataSuite extends Data {
     }
 
     private static void transactions() {
-        Checks.check("subscribing fails for good, soon", () -> {
-            if (!Checks.MILENA) {
-                throw new Checks.Skip("Kafka has groups");
-            }
-            for (String protocol : List.of("classic", "consumer")) {
-                Map<String, Object> settings = Map.of("bootstrap.servers", Checks.BOOTSTRAP, "group.id", "g",
-                    "group.protocol", protocol);
-                try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(),
-                        new ByteArrayDeserializer())) {
-                    consumer.subscribe(List.of("subscribed"));
-                    long deadline = System.nanoTime() + 10_000_000_000L;
-                    while (System.nanoTime() < deadline) {
-                        consumer.poll(Duration.ofMillis(500));
-                    }
-                    throw new AssertionError(protocol + ": no error was told");
-                } catch (KafkaException expected) {
-                    Checks.isTrue(!(expected instanceof RetriableException), protocol + ": " + expected);
-                }
-            }
-        });
         Checks.check("transactional producer: initTransactions fails for good, soon", () -> {
             if (!Checks.MILENA) {
                 throw new Checks.Skip("Kafka has transactions");

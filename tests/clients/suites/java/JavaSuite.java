@@ -1,4 +1,4 @@
-/** Kafka's own Java clients: Admin, producer, and consumers with assigned partitions. */
+/** Kafka's own Java clients: Admin, producer, consumers with assigned partitions and in groups. */
 public final class JavaSuite {
     private JavaSuite() {
     }
@@ -6,6 +6,7 @@ public final class JavaSuite {
     public static void main(String[] arguments) {
         AdminSuite.run();
         DataSuite.run();
+        GroupSuite.run();
         System.out.println("finished");
         System.exit(0);
     }
