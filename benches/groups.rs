@@ -223,7 +223,8 @@ fn consumer_group(members: usize, cluster: Cluster, config: GroupConfig) -> (Dri
     (group, epochs)
 }
 
-/// One heartbeat of a member, which does at once what it is told.
+/// One heartbeat of a member, and as many more as it is told something to do, which it does at once.
+/// Tells whether it was.
 fn beat(
     group: &mut Driven,
     epochs: &mut [i32],
@@ -231,21 +232,23 @@ fn beat(
     topics: Option<Vec<Arc<str>>>,
 ) -> bool {
     let name = format!("member-{member}");
-    let replies = group.ask(consumer_heartbeat(&name, epochs[member], topics));
-    let reply = match replies.into_iter().next() {
-        Some((_, Reply::ConsumerHeartbeat(Ok(reply)))) => reply,
-        other => panic!("{other:?}"),
-    };
-    epochs[member] = reply.member_epoch;
-    let Some(assignment) = reply.assignment else {
-        return false;
-    };
-    let mut request = consumer_heartbeat(&name, epochs[member], None);
-    if let Request::ConsumerHeartbeat(heartbeat) = &mut request {
-        heartbeat.owned = Some(assignment);
+    let mut request = consumer_heartbeat(&name, epochs[member], topics);
+    let mut news = false;
+    loop {
+        let reply = match group.ask(request).into_iter().next() {
+            Some((_, Reply::ConsumerHeartbeat(Ok(reply)))) => reply,
+            other => panic!("{other:?}"),
+        };
+        epochs[member] = reply.member_epoch;
+        let Some(assignment) = reply.assignment else {
+            return news;
+        };
+        news = true;
+        request = consumer_heartbeat(&name, epochs[member], None);
+        if let Request::ConsumerHeartbeat(heartbeat) = &mut request {
+            heartbeat.owned = Some(assignment);
+        }
     }
-    group.ask(request);
-    true
 }
 
 /// Rounds of heartbeats until nobody hears news any more.
