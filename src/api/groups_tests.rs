@@ -249,7 +249,7 @@ fn who_leaves_alone_is_told_at_the_top_and_many_each() {
                 members: vec![member("a"), member("b")],
             })
         };
-        let results = vec![Err(GroupError::UnknownMemberId), Ok(())];
+        let results = [Err(GroupError::UnknownMemberId), Ok(())];
         let results = results[..if version < 3 { 1 } else { 2 }].to_vec();
         answer_with(&desk, Reply::Leave(Ok(results)));
         let answer: LeaveGroupResponse = desk.ask(version, request);
