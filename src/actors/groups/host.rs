@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
 use super::messages::TopicsChanged;
 use super::router::GroupRouter;
@@ -20,6 +22,9 @@ use crate::actors::partition_host::{PartitionRouter, Share};
 use crate::actors::partition_messages::PartitionKey;
 use crate::metadata::{Delta, Image, ResourceKind};
 use crate::model::CONSUMER_OFFSETS;
+
+/// How long a change of the metadata waits for shards to load, before they are told of all the same.
+const LOADS_WAITED_FOR: Duration = Duration::from_millis(200);
 
 /// See the module.
 pub struct GroupHost {
@@ -58,8 +63,9 @@ impl GroupHost {
         partitions.filter(|(_, key)| self.share.has(key)).collect()
     }
 
-    /// Ends the shards of partitions that are not led here any more, and starts those that are now.
-    fn settle(&mut self, image: &Image) {
+    /// Ends the shards of partitions that are not led here any more, and starts those that are now;
+    /// what tells of the end of their loads.
+    fn settle(&mut self, image: &Image) -> Vec<oneshot::Receiver<()>> {
         let led = self.led(image);
         self.shards.retain(|index, (key, shard)| {
             let stays = led.get(index) == Some(key) && shard.connected();
@@ -69,13 +75,18 @@ impl GroupHost {
             }
             stays
         });
+        let mut loads = Vec::new();
         for (index, key) in led {
             if !self.shards.contains_key(&index) {
-                let shard = GroupShardActor::new(key, Rc::clone(&self.around)).start();
+                let (first_load, ended) = oneshot::channel();
+                loads.push(ended);
+                let around = Rc::clone(&self.around);
+                let shard = GroupShardActor::new(key, around, first_load).start();
                 self.router.add(index, &shard);
                 self.shards.insert(index, (key, shard));
             }
         }
+        loads
     }
 
     fn tell<M>(&self, message: impl Fn() -> M)
@@ -119,17 +130,28 @@ impl Actor for GroupHost {
 }
 
 impl Handler<MetadataChanged> for GroupHost {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, changed: MetadataChanged, _: &mut Context<Self>) {
+    /// Answers when new shards serve, so that who is told of a coordinator finds one; but for large
+    /// ones, which are still loading then and say so.
+    fn handle(&mut self, changed: MetadataChanged, _: &mut Context<Self>) -> Self::Result {
         let MetadataChanged { image, delta } = changed;
         self.around.set_image(Arc::clone(&image));
-        self.settle(&image);
+        let loads = self.settle(&image);
         if let Some(changed) = topics_changed(&delta) {
             self.tell(|| changed.clone());
         }
         if let Some(groups) = configs_changed(&delta) {
             self.tell(|| ConfigsChanged(Arc::clone(&groups)));
         }
+        Box::pin(async move {
+            let all = async {
+                for load in loads {
+                    // Nothing is ever sent: it ends by being dropped.
+                    let _ = load.await;
+                }
+            };
+            let _ = tokio::time::timeout(LOADS_WAITED_FOR, all).await;
+        })
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
 use super::appends::Appends;
 use super::group::{GroupActor, GroupParts};
@@ -65,14 +66,21 @@ pub struct GroupShardActor {
     reload_wanted: bool,
     /// How often it was loaded.
     loads: u32,
+    /// Dropped when the first load has ended.
+    first_load: Option<oneshot::Sender<()>>,
     /// Groups that wait for a commit, by offset.
     waiting: VecDeque<(Offset, Addr<GroupActor>)>,
     _watch: PanicWatch,
 }
 
 impl GroupShardActor {
-    /// The shard of a partition that this broker leads.
-    pub(super) fn new(key: PartitionKey, around: Rc<Surroundings>) -> GroupShardActor {
+    /// The shard of a partition that this broker leads; `first_load` is dropped when its first load
+    /// has ended.
+    pub(super) fn new(
+        key: PartitionKey,
+        around: Rc<Surroundings>,
+        first_load: oneshot::Sender<()>,
+    ) -> GroupShardActor {
         let settings = &around.settings;
         let name = format!("shard of {CONSUMER_OFFSETS}-{}", key.1);
         GroupShardActor {
@@ -84,6 +92,7 @@ impl GroupShardActor {
             loaded_end: Offset::ZERO,
             reload_wanted: false,
             loads: 0,
+            first_load: Some(first_load),
             waiting: VecDeque::new(),
             _watch: PanicWatch::new(name, Arc::clone(&settings.on_panic)),
             around,
@@ -136,6 +145,7 @@ impl GroupShardActor {
         self.high_watermark = self.high_watermark.max(high_watermark);
         self.loaded_end = loaded.end;
         self.state = State::Serving;
+        self.first_load = None;
         for (id, group) in loaded.groups {
             let place = self.around.settings.quota.place_loaded();
             self.move_in(id, group, place, ctx);
@@ -150,6 +160,7 @@ impl GroupShardActor {
             );
         }
         self.state = State::Unavailable;
+        self.first_load = None;
         ctx.run_later(LOOK_AGAIN, GroupShardActor::load);
     }
 
