@@ -43,6 +43,7 @@ mod disks;
 mod doors;
 mod environment;
 mod front_desk;
+mod groups;
 mod handle;
 mod own_thread;
 mod partition;
@@ -61,7 +62,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::actors::clock::Clock;
 use crate::actors::log_dir_opening::DirectoryRefused;
-use crate::actors::metadata::MetadataActor;
+use crate::actors::metadata::{MetadataActor, MetadataChanged};
 use crate::actors::observe::PanicWatch;
 use crate::actors::partition_host::PartitionRouter;
 use crate::actors::placement::Placement;
@@ -211,8 +212,11 @@ impl Broker {
         let tables = config.tables();
         let opening = starting::opening(&config, &environment, &disks, clock, &tables);
         let router = starting::start_hosts(&places.list(), &opening);
+        let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
+        let groups = groups::start_hosts(&places.list(), clock, &router, &settings);
+        let stages = stages(&router, groups.listeners);
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
-        let metadata = MetadataActor::new(Arc::clone(&image), stages(&router), watch).start();
+        let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
         let quorum = Quorum::start(
             &config,
             &environment,
@@ -228,6 +232,7 @@ impl Broker {
             quota: ConnectionQuota::new(reception::quota_limits(&config)),
             registration: starting::registration(&config, &environment, &disks, endpoints),
             router,
+            groups: groups.router,
             quorum,
             disks,
             places,
@@ -258,11 +263,14 @@ impl Broker {
     }
 }
 
+/// Who is told of a change, in this order: partitions, then the groups in them.
 fn stages(
     router: &PartitionRouter,
-) -> Vec<Vec<Recipient<crate::actors::metadata::MetadataChanged>>> {
+    groups: Vec<Recipient<MetadataChanged>>,
+) -> Vec<Vec<Recipient<MetadataChanged>>> {
     let hosts = router.hosts().iter();
-    vec![hosts.map(|host| host.clone().recipient()).collect()]
+    let partitions = hosts.map(|host| host.clone().recipient()).collect();
+    vec![partitions, groups]
 }
 
 /// One reception per place.

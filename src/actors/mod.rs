@@ -10,6 +10,7 @@ pub mod controller;
 pub mod disk_threads;
 pub mod fetch_waiter;
 pub mod gather;
+pub mod groups;
 pub mod log;
 pub mod log_dir;
 pub mod log_dir_opening;

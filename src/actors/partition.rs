@@ -17,8 +17,8 @@ use super::gather::Slot;
 use super::log::{AppendToLog, Appended, LogActor, LogFailed, MoveLogStart, OnDisk};
 use super::observe::PanicWatch;
 use super::partition_messages::{
-    Append, AppendAnswer, AppendReply, DeleteRecords, DeleteRecordsError, ListProducers, Look,
-    Read, ReadAnswer, ReadFailure, View, WriteError,
+    Append, AppendAnswer, AppendReply, DeleteRecords, DeleteRecordsError, HighWatermarkMoved,
+    ListProducers, Listen, Look, Read, ReadAnswer, ReadFailure, View, WriteError,
 };
 use crate::model::{LeaderEpoch, Moment, Offset};
 use crate::protocol::fetch::AbortedTransaction;
@@ -91,6 +91,8 @@ pub struct PartitionActor {
     callers: HashMap<Ticket, Caller>,
     next_ticket: u64,
     bells: Vec<FetchBell>,
+    /// Coordinators that follow the high watermark.
+    listeners: Vec<Recipient<HighWatermarkMoved>>,
     /// Bytes that were appended since the high watermark rose last.
     bytes_uncommitted: usize,
     effects: Vec<Effect>,
@@ -133,6 +135,7 @@ impl PartitionActor {
             callers: HashMap::new(),
             next_ticket: 0,
             bells: Vec::new(),
+            listeners: Vec::new(),
             bytes_uncommitted: 0,
             effects: Vec::new(),
             timer: None,
@@ -152,6 +155,9 @@ impl PartitionActor {
                     self.gauges.set_high_watermark(high_watermark);
                     let bytes = std::mem::take(&mut self.bytes_uncommitted);
                     self.ring(bytes);
+                    for listener in &self.listeners {
+                        listener.do_send(HighWatermarkMoved(high_watermark));
+                    }
                 }
                 Effect::Answer(ticket, outcome) => self.answer(ticket, outcome),
             }
@@ -379,6 +385,17 @@ impl Handler<Look> for PartitionActor {
             leader_epoch: self.partition.leader_epoch(),
             threads: self.threads.clone(),
         }));
+    }
+}
+
+impl Handler<Listen> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, Listen { listener }: Listen, _: &mut Context<Self>) {
+        self.listeners.retain(Recipient::connected);
+        if !self.listeners.contains(&listener) {
+            self.listeners.push(listener);
+        }
     }
 }
 

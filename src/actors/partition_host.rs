@@ -66,7 +66,7 @@ impl Share {
         spread.wrapping_add(usize::try_from(*partition).unwrap_or(0)) % count.max(1)
     }
 
-    fn has(&self, key: &PartitionKey) -> bool {
+    pub(super) fn has(&self, key: &PartitionKey) -> bool {
         Share::owner(key, self.count) == self.index
     }
 }
@@ -338,4 +338,4 @@ impl PartitionRouter {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

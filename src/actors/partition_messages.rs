@@ -1,6 +1,6 @@
 //! What a partition can be asked, and what it answers. `api` asks through `partition_host`.
 
-use actix::Message;
+use actix::{Message, Recipient};
 
 use super::disk_threads::DiskThreads;
 use super::fetch_waiter::FetchBell;
@@ -146,6 +146,19 @@ pub struct View {
     /// Where to run what can block.
     pub threads: DiskThreads,
 }
+
+/// Tell this listener of every move of the high watermark from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listen {
+    /// Who is told.
+    pub listener: Recipient<HighWatermarkMoved>,
+}
+
+/// The high watermark rose to here.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct HighWatermarkMoved(pub Offset);
 
 /// Delete the records before an offset; `None` means up to the high watermark.
 #[derive(Message)]

@@ -6,7 +6,7 @@ use super::gateway::Gateway;
 use super::peer::{ClientSoftware, Peer};
 use super::table;
 use crate::message;
-use crate::metadata::controller::{METADATA_VERSION, METADATA_VERSION_MAX, METADATA_VERSION_MIN};
+use crate::metadata::controller::FEATURES;
 use crate::model::ErrorCode;
 use crate::protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
@@ -17,11 +17,6 @@ use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 const FIRST_WITH_FEATURES: i16 = 3;
 /// The first version whose clients can read a feature with minimum 0 (KAFKA-17492).
 const FIRST_WITH_MINIMUM_ZERO: i16 = 4;
-
-/// The features and the lowest and highest level of each. Clients act upon some (a Java producer
-/// on `transaction.version`), so none is here before it means something.
-const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
-    &[(METADATA_VERSION, METADATA_VERSION_MIN, METADATA_VERSION_MAX)];
 
 /// Answers, and remembers how the client calls itself.
 pub(super) async fn handle(
@@ -77,7 +72,7 @@ fn advertised(row: &table::Row) -> ApiVersion {
 
 fn add_features(gateway: &Gateway, version: i16, response: &mut ApiVersionsResponse) {
     let image = gateway.image.load();
-    response.supported_features = SUPPORTED_FEATURES
+    response.supported_features = FEATURES
         .iter()
         .filter(|(_, min, _)| version >= FIRST_WITH_MINIMUM_ZERO || *min > 0)
         .map(|(name, min, max)| {

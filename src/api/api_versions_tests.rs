@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::api::testing_tests::Desk;
-use crate::metadata::controller::{FeatureUpdate, Request, UpgradeType};
+use crate::metadata::controller::{
+    FeatureUpdate, METADATA_VERSION, METADATA_VERSION_MAX, Request, UpgradeType,
+};
 use crate::net::Reply;
 
 fn introduce(name: &str, version: &str) -> ApiVersionsRequest {
@@ -64,8 +66,13 @@ fn every_version_lists_the_table_and_only_what_it_can_carry() {
         if version < 3 {
             assert!(supported.is_empty() && finalized.is_empty());
         } else {
-            assert_eq!(supported, [("metadata.version", 7, 30)]);
-            assert_eq!(finalized, [("metadata.version", 30, 30)]);
+            // Clients of version 3 cannot read a feature whose lowest level is 0.
+            let all = [("group.version", 0, 1), ("metadata.version", 7, 30)];
+            assert_eq!(supported, all[usize::from(version < 4)..]);
+            assert_eq!(
+                finalized,
+                [("group.version", 1, 1), ("metadata.version", 30, 30)]
+            );
             let epoch = i64::try_from(desk.gateway.image.load().version).unwrap();
             assert_eq!(answer.finalized_features_epoch, epoch);
             assert!(!answer.zk_migration_ready);

@@ -41,9 +41,13 @@ impl Service for FrontDesk {
         key_of(frame) == Some(api_key::PRODUCE)
     }
 
-    /// A fetch may wait for minutes; who is cut off asks another broker, or this one again.
+    /// A fetch, a join and a sync may wait for minutes; who is cut off asks another broker, or this
+    /// one again. The group keeps the member until its session ends, as after any lost connection.
     fn may_abandon(&self, frame: &[u8]) -> bool {
-        key_of(frame) == Some(api_key::FETCH)
+        matches!(
+            key_of(frame),
+            Some(api_key::FETCH | api_key::JOIN_GROUP | api_key::SYNC_GROUP)
+        )
     }
 
     fn call(&self, frame: Bytes) -> LocalBoxFuture<'static, Reply> {

@@ -5,6 +5,7 @@
 use super::fetch_session::SessionError;
 use super::gateway::ControllerUnavailable;
 use crate::actors::partition_messages::{DeleteRecordsError, ReadFailure, WriteError};
+use crate::coordination::messages::GroupError;
 use crate::metadata::{Image, Refusal};
 use crate::model::ErrorCode;
 use crate::protocol::TopicKey;
@@ -63,6 +64,12 @@ impl From<&Refusal> for ApiError {
     }
 }
 
+impl From<&GroupError> for ApiError {
+    fn from(error: &GroupError) -> ApiError {
+        ApiError::new(group_code(error), error.to_string())
+    }
+}
+
 impl From<ControllerUnavailable> for ApiError {
     /// The client is told to try again: what it asked for may have happened.
     fn from(unavailable: ControllerUnavailable) -> ApiError {
@@ -96,6 +103,46 @@ pub fn refusal_code(refusal: &Refusal) -> ErrorCode {
         Refusal::IneligibleReplica(_) => ErrorCode::IneligibleReplica,
         Refusal::Exhausted(_) => ErrorCode::UnknownServerError,
     }
+}
+
+/// The code of what a group refuses.
+pub fn group_code(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,
+        GroupError::IllegalGeneration => ErrorCode::IllegalGeneration,
+        GroupError::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
+        GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+        GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
+        GroupError::FencedInstanceId => ErrorCode::FencedInstanceId,
+        GroupError::UnreleasedInstanceId => ErrorCode::UnreleasedInstanceId,
+        GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+        GroupError::TooManyGroups => ErrorCode::PolicyViolation,
+        GroupError::GroupIdNotFound(_) => ErrorCode::GroupIdNotFound,
+        GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+        GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
+        GroupError::InvalidRequest(_) => ErrorCode::InvalidRequest,
+        GroupError::UnsupportedAssignor(_) => ErrorCode::UnsupportedAssignor,
+        GroupError::InvalidRegularExpression(_) => ErrorCode::InvalidRegularExpression,
+        GroupError::FencedMemberEpoch(_) => ErrorCode::FencedMemberEpoch,
+        GroupError::StaleMemberEpoch => ErrorCode::StaleMemberEpoch,
+        GroupError::OffsetMetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+        GroupError::TooLarge => ErrorCode::InvalidCommitOffsetSize,
+        GroupError::GroupSubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
+        GroupError::UnstableOffsetCommit => ErrorCode::UnstableOffsetCommit,
+        GroupError::UnsupportedVersion(_) => ErrorCode::UnsupportedVersion,
+        GroupError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+        GroupError::NotCoordinator => ErrorCode::NotCoordinator,
+        GroupError::LoadInProgress => ErrorCode::CoordinatorLoadInProgress,
+        GroupError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+    }
+}
+
+/// The code of what came of one item of a group's answer.
+pub fn group_result_code(result: &Result<(), GroupError>) -> ErrorCode {
+    result
+        .as_ref()
+        .map_or_else(group_code, |()| ErrorCode::None)
 }
 
 /// The code of a fetch session that cannot be continued.

@@ -12,9 +12,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::data_path::DataPath;
+use crate::coordination::messages as group;
+use crate::coordination::messages::{GroupError, Summary};
 use crate::metadata::controller::{Reply, Request};
 use crate::metadata::{ConfigTables, Endpoint, Image};
-use crate::model::{BrokerId, ClusterId, DirectoryId, ErrorCode, Timestamp};
+use crate::model::{BrokerId, ClusterId, DirectoryId, ErrorCode, Timestamp, Uuid};
 use crate::net::{LocalBoxFuture, LogGate};
 
 /// Everything a handler may ask.
@@ -30,6 +32,8 @@ pub struct Gateway {
     pub quorum: Rc<dyn AskQuorum>,
     /// The broker's log directories.
     pub log_dirs: Rc<dyn AskLogDirs>,
+    /// The groups this broker coordinates.
+    pub groups: Rc<dyn AskGroups>,
     /// The log's levels.
     pub loggers: Rc<dyn Loggers>,
     /// Where lines about what clients provoke go, a few in a second.
@@ -95,6 +99,28 @@ pub trait AskController {
         request: Request,
         patience: Duration,
     ) -> LocalBoxFuture<'_, Result<Reply, ControllerUnavailable>>;
+}
+
+/// Asks the groups this broker coordinates.
+///
+/// Who cannot be asked answers [`group::Reply::Failed`] too: `NotCoordinator` when this broker is not
+/// the group's coordinator, `CoordinatorNotAvailable` when no answer comes in time.
+pub trait AskGroups {
+    /// Asks one group, and waits for the answer: of a join and a sync as long as the group lets its
+    /// members wait, of all else as long as a question to a partition may take.
+    fn ask(&self, group: &str, request: group::Request) -> LocalBoxFuture<'_, group::Reply>;
+
+    /// Asks many at once; the answers are in the order of the questions.
+    fn ask_many(
+        &self,
+        questions: Vec<(Arc<str>, group::Request)>,
+    ) -> LocalBoxFuture<'_, Vec<group::Reply>>;
+
+    /// Every group there is; the first failure of a part of them is that of all.
+    fn list(&self) -> LocalBoxFuture<'_, Result<Vec<Summary>, GroupError>>;
+
+    /// Randomness for a member's id.
+    fn fresh_id(&self) -> Uuid;
 }
 
 /// A replica of the metadata log, as DescribeQuorum shows it.

@@ -9,13 +9,17 @@ mod alteration;
 mod api_versions;
 mod cluster_view;
 mod config_resource;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 pub mod data_path;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
@@ -28,16 +32,26 @@ mod fetch_reading;
 pub mod fetch_session;
 mod find_coordinator;
 pub mod gateway;
+mod groups;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
 mod leaders;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod looking;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
+mod offsets_topic;
 pub mod peer;
 mod produce;
+mod sync_group;
 pub mod table;
 mod update_features;
 
@@ -46,6 +60,9 @@ mod testing_tests;
 
 #[cfg(test)]
 mod node_tests;
+
+#[cfg(test)]
+mod groups_tests;
 
 use std::collections::HashSet;
 use std::hash::Hash;

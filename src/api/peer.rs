@@ -52,6 +52,8 @@ pub struct Connection {
     pub listener: Arc<str>,
     /// The address of the other end, without its port.
     pub client_host: Arc<str>,
+    /// The same with a slash in front, as Kafka shows the hosts of a group's members.
+    pub shown_host: Arc<str>,
     /// Who it speaks for.
     pub principal: Principal,
     software: RefCell<Option<ClientSoftware>>,
@@ -60,9 +62,11 @@ pub struct Connection {
 impl Connection {
     /// A connection on which nobody has authenticated.
     pub fn anonymous(listener: impl Into<Arc<str>>, client_host: impl Into<Arc<str>>) -> Self {
+        let client_host = client_host.into();
         Connection {
             listener: listener.into(),
-            client_host: client_host.into(),
+            shown_host: format!("/{client_host}").into(),
+            client_host,
             principal: Principal::anonymous(),
             software: RefCell::new(None),
         }
@@ -139,6 +143,15 @@ const TOPIC_OPERATIONS: &[Operation] = &[
     Operation::AlterConfigs,
 ];
 
+/// Every operation that makes sense for a group.
+const GROUP_OPERATIONS: &[Operation] = &[
+    Operation::Read,
+    Operation::Describe,
+    Operation::Delete,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+];
+
 /// Every operation that makes sense for the cluster.
 const CLUSTER_OPERATIONS: &[Operation] = &[
     Operation::Create,
@@ -166,7 +179,7 @@ pub fn authorized_operations(peer: &Peer, resource: Resource<'_>) -> i32 {
     let operations = match resource {
         Resource::Cluster => CLUSTER_OPERATIONS,
         Resource::Topic(_) => TOPIC_OPERATIONS,
-        Resource::Group(_) => &[Operation::Read, Operation::Describe, Operation::Delete],
+        Resource::Group(_) => GROUP_OPERATIONS,
         Resource::TransactionalId(_) => &[Operation::Describe, Operation::Write],
     };
     operations
@@ -187,6 +200,7 @@ mod tests {
         };
         assert_eq!(authorized_operations(&peer, Resource::Topic("t")), 3576);
         assert_eq!(authorized_operations(&peer, Resource::Cluster), 8096);
+        assert_eq!(authorized_operations(&peer, Resource::Group("g")), 3400);
         assert_eq!(peer.connection.principal.to_string(), "User:ANONYMOUS");
     }
 }

@@ -8,11 +8,13 @@ use std::rc::Rc;
 use super::gateway::Gateway;
 use super::peer::Peer;
 use super::{
-    alter_configs, api_versions, create_partitions, create_topics, delete_records, delete_topics,
-    describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, dispatch, fetch, find_coordinator, incremental_alter_configs,
-    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch,
-    produce, update_features,
+    alter_configs, api_versions, consumer_group_describe, consumer_group_heartbeat,
+    create_partitions, create_topics, delete_groups, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
+    describe_quorum, describe_topic_partitions, dispatch, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources,
+    list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group, update_features,
 };
 use crate::net::{LocalBoxFuture, Reply};
 use crate::protocol::{RequestHead, api_key};
@@ -82,12 +84,25 @@ pub static API_TABLE: &[Row] = &[
     },
     row!(LIST_OFFSETS, 1..=11, list_offsets, ListOffsetsRequest),
     row!(METADATA, 0..=13, metadata, MetadataRequest),
+    row!(OFFSET_COMMIT, 2..=10, offset_commit, OffsetCommitRequest),
+    row!(OFFSET_FETCH, 1..=10, offset_fetch, OffsetFetchRequest),
     row!(
         FIND_COORDINATOR,
         0..=6,
         find_coordinator,
         FindCoordinatorRequest
     ),
+    row!(JOIN_GROUP, 0..=9, join_group, JoinGroupRequest),
+    row!(HEARTBEAT, 0..=4, heartbeat, HeartbeatRequest),
+    row!(LEAVE_GROUP, 0..=5, leave_group, LeaveGroupRequest),
+    row!(SYNC_GROUP, 0..=5, sync_group, SyncGroupRequest),
+    row!(
+        DESCRIBE_GROUPS,
+        0..=6,
+        describe_groups,
+        DescribeGroupsRequest
+    ),
+    row!(LIST_GROUPS, 0..=5, list_groups, ListGroupsRequest),
     row!(API_VERSIONS, 0..=4, api_versions, ApiVersionsRequest),
     row!(CREATE_TOPICS, 2..=7, create_topics, CreateTopicsRequest),
     row!(DELETE_TOPICS, 1..=6, delete_topics, DeleteTopicsRequest),
@@ -123,12 +138,14 @@ pub static API_TABLE: &[Row] = &[
         create_partitions,
         CreatePartitionsRequest
     ),
+    row!(DELETE_GROUPS, 0..=2, delete_groups, DeleteGroupsRequest),
     row!(
         INCREMENTAL_ALTER_CONFIGS,
         0..=1,
         incremental_alter_configs,
         IncrementalAlterConfigsRequest
     ),
+    row!(OFFSET_DELETE, 0..=0, offset_delete, OffsetDeleteRequest),
     row!(
         DESCRIBE_QUORUM,
         0..=2,
@@ -152,6 +169,18 @@ pub static API_TABLE: &[Row] = &[
         0..=0,
         describe_producers,
         DescribeProducersRequest
+    ),
+    row!(
+        CONSUMER_GROUP_HEARTBEAT,
+        0..=1,
+        consumer_group_heartbeat,
+        ConsumerGroupHeartbeatRequest
+    ),
+    row!(
+        CONSUMER_GROUP_DESCRIBE,
+        0..=1,
+        consumer_group_describe,
+        ConsumerGroupDescribeRequest
     ),
     row!(
         LIST_CONFIG_RESOURCES,

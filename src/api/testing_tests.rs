@@ -2,7 +2,7 @@
 //! every request encoded, dispatched and decoded as on a connection.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,15 @@ use super::data_path::{DataLimits, DataPath};
 use super::dispatch::dispatch;
 use super::fetch_session::FetchSessions;
 use super::gateway::{
-    AskController, AskLogDirs, AskQuorum, BrokerFacts, ControllerUnavailable, Gateway,
+    AskController, AskGroups, AskLogDirs, AskQuorum, BrokerFacts, ControllerUnavailable, Gateway,
     LogDirReport, LogLevel, Loggers, QuorumStatus,
 };
 use super::peer::Connection;
 use crate::actors::clock::Clock;
 use crate::actors::partition_host::PartitionRouter;
 use crate::config::keys;
+use crate::coordination::messages as group;
+use crate::coordination::messages::{GroupError, Summary};
 use crate::message;
 use crate::metadata::controller::{
     BrokerRegistration, Controller, ControllerConfig, Reply, Request,
@@ -110,6 +112,47 @@ impl Loggers for FakeNode {
     }
 }
 
+/// Groups that answer what the test says, and remember what they were asked.
+#[derive(Default)]
+pub(super) struct FakeGroups {
+    pub(super) asked: RefCell<Vec<(String, group::Request)>>,
+    /// The next answers; `NotCoordinator` when there is none.
+    pub(super) answers: RefCell<VecDeque<group::Reply>>,
+    pub(super) list: RefCell<Option<Result<Vec<Summary>, GroupError>>>,
+}
+
+impl FakeGroups {
+    fn reply(&self, group: &str, request: group::Request) -> group::Reply {
+        self.asked.borrow_mut().push((group.to_owned(), request));
+        let answer = self.answers.borrow_mut().pop_front();
+        answer.unwrap_or(group::Reply::Failed(GroupError::NotCoordinator))
+    }
+}
+
+impl AskGroups for FakeGroups {
+    fn ask(&self, group: &str, request: group::Request) -> LocalBoxFuture<'_, group::Reply> {
+        Box::pin(std::future::ready(self.reply(group, request)))
+    }
+
+    fn ask_many(
+        &self,
+        questions: Vec<(Arc<str>, group::Request)>,
+    ) -> LocalBoxFuture<'_, Vec<group::Reply>> {
+        let replies = questions.into_iter();
+        let replies = replies.map(|(group, request)| self.reply(&group, request));
+        Box::pin(std::future::ready(replies.collect()))
+    }
+
+    fn list(&self) -> LocalBoxFuture<'_, Result<Vec<Summary>, GroupError>> {
+        let list = self.list.borrow().clone();
+        Box::pin(std::future::ready(list.unwrap_or(Ok(Vec::new()))))
+    }
+
+    fn fresh_id(&self) -> Uuid {
+        Uuid([9; 16])
+    }
+}
+
 /// A data path on which nobody lives: every partition is offline.
 fn no_partitions() -> DataPath {
     let limits = DataLimits {
@@ -135,6 +178,7 @@ pub(super) struct Desk {
     pub(super) gateway: Rc<Gateway>,
     pub(super) controller: Rc<FakeController>,
     pub(super) node: Rc<FakeNode>,
+    pub(super) groups: Rc<FakeGroups>,
     pub(super) connection: Rc<Connection>,
 }
 
@@ -172,6 +216,7 @@ impl Desk {
             asked: Cell::new(0),
         });
         let node = Rc::new(FakeNode::default());
+        let groups = Rc::new(FakeGroups::default());
         let gateway = Rc::new(Gateway {
             image,
             facts: Arc::new(BrokerFacts {
@@ -182,6 +227,7 @@ impl Desk {
             controller: Rc::clone(&controller) as Rc<dyn AskController>,
             quorum: Rc::clone(&node) as Rc<dyn AskQuorum>,
             log_dirs: Rc::clone(&node) as Rc<dyn AskLogDirs>,
+            groups: Rc::clone(&groups) as Rc<dyn AskGroups>,
             loggers: Rc::clone(&node) as Rc<dyn Loggers>,
             complaints: Arc::new(crate::net::LogGate::new(1)),
             data: Rc::new(no_partitions()),
@@ -190,6 +236,7 @@ impl Desk {
             gateway,
             controller,
             node,
+            groups,
             connection: Rc::new(Connection::anonymous("PLAINTEXT", "127.0.0.1")),
         };
         desk.register(1, &[("PLAINTEXT", 9092), ("INSIDE", 9094)]);
@@ -202,6 +249,7 @@ impl Desk {
             gateway: Rc::clone(&self.gateway),
             controller: Rc::clone(&self.controller),
             node: Rc::clone(&self.node),
+            groups: Rc::clone(&self.groups),
             connection: Rc::new(Connection::anonymous(listener, "127.0.0.1")),
         }
     }

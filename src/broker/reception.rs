@@ -14,10 +14,12 @@ use tokio::io::DuplexStream;
 use super::Environment;
 use super::doors::IN_PROCESS;
 use super::front_desk::{Controller, Directories, Levels, QuorumState};
+use super::groups::Groups;
 use super::quorum::Quorum;
 use super::running::Running;
 use crate::actors::clock::Clock;
 use crate::actors::connection::ConnectionActor;
+use crate::actors::groups::router::GroupRouter;
 use crate::actors::observe::{OnPanic, PanicWatch};
 use crate::actors::partition_host::PartitionRouter;
 use crate::actors::partition_opening::LogDirs;
@@ -51,6 +53,7 @@ pub(super) struct ReceptionParts {
     log_dirs: Arc<LogDirs>,
     log_levels: Option<Arc<LogLevels>>,
     router: PartitionRouter,
+    groups: GroupRouter,
     clock: Clock,
     limits: DataLimits,
     settings: SettingsSource,
@@ -80,6 +83,7 @@ impl ReceptionParts {
             log_dirs: Arc::clone(&broker.disks.log_dirs),
             log_levels: environment.log_levels.clone(),
             router: broker.router.clone(),
+            groups: broker.groups.clone(),
             clock,
             limits: data_limits(config),
             settings,
@@ -161,12 +165,18 @@ impl Reception {
             FetchSessions::new(parts.sessions_max, SESSION_PARTITIONS_MAX),
             Box::new(random_u32),
         );
+        let groups = Groups {
+            router: parts.groups,
+            image: Arc::clone(&parts.image),
+            random: parts.random,
+        };
         let gateway = Gateway {
             image: parts.image,
             facts: parts.facts,
             controller: Rc::new(Controller(parts.quorum.controller)),
             quorum: Rc::new(QuorumState(parts.quorum.quorum)),
             log_dirs: Rc::new(Directories(parts.log_dirs)),
+            groups: Rc::new(groups),
             loggers: Rc::new(Levels(parts.log_levels)),
             complaints: Arc::clone(&parts.context.complaints),
             data: Rc::new(data),

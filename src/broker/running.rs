@@ -18,6 +18,7 @@ use super::doors::{AddListenerError, Doors};
 use super::quorum::Quorum;
 use super::starting::register;
 use crate::actors::controller::{AskController, ControllerUnavailable};
+use crate::actors::groups::router::GroupRouter;
 use crate::actors::log_dir::LogDir;
 use crate::actors::partition_host::{CloseAll, PartitionRouter};
 use crate::actors::placement::Placement;
@@ -105,6 +106,7 @@ pub(super) struct Running {
     pub(super) shutdown: Shutdown,
     pub(super) quota: ConnectionQuota,
     pub(super) router: PartitionRouter,
+    pub(super) groups: GroupRouter,
     pub(super) quorum: Quorum,
     pub(super) disks: Disks,
     pub(super) places: Places,

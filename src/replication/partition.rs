@@ -22,6 +22,9 @@ pub enum Acks {
     Leader,
     /// `acks=-1`: every replica in sync.
     All,
+    /// Nobody: the caller is answered as soon as the leader's log took the records, on disk or not.
+    /// For coordinators, which go on with them and wait for the commit themselves.
+    Appended,
 }
 
 /// The cluster's word on a partition, as its metadata has it.
@@ -212,6 +215,7 @@ impl Partition {
         let need = match acks {
             Acks::None | Acks::Leader => Need::Stored(end),
             Acks::All => Need::Committed(end),
+            Acks::Appended => return effects.push(Effect::Answer(ticket, WriteOutcome::Done)),
         };
         let met = match need {
             Need::Stored(end) => end <= self.stored_end(),

@@ -94,6 +94,8 @@ pub struct Metrics {
     pub segments_deleted: Counter,
     /// Metadata records committed.
     pub metadata_records: Counter,
+    /// Records of `__consumer_offsets` that could not be read when groups were loaded.
+    pub group_records_skipped: Counter,
 }
 
 impl Default for Metrics {
@@ -125,6 +127,7 @@ impl Default for Metrics {
             log_flush_seconds: seconds(),
             segments_deleted: Counter::default(),
             metadata_records: Counter::default(),
+            group_records_skipped: Counter::default(),
         }
     }
 }
@@ -307,6 +310,11 @@ impl Metrics {
             "metadata_records",
             "Metadata records committed",
             self.metadata_records.clone(),
+        );
+        to.register(
+            "group_records_skipped",
+            "Records of groups that could not be read",
+            self.group_records_skipped.clone(),
         );
         to.register(
             "actor_panics",

@@ -21,24 +21,25 @@ const METADATA: i16 = 3;
 /// Recent enough for retention by time.
 const WRITTEN: Timestamp = Timestamp(4_000_000_000_000);
 
-enum End {
+pub(crate) enum End {
     Stopped,
     /// Nothing is closed or flushed.
     Dropped,
 }
 
-struct Embedded {
+pub(crate) struct Embedded {
     address: SocketAddr,
     end: oneshot::Sender<End>,
     thread: JoinHandle<()>,
 }
 
 impl Embedded {
-    fn start(disk: &MemoryDisk, flush_messages: &str) -> Embedded {
+    pub(crate) fn start(disk: &MemoryDisk, flush_messages: &str) -> Embedded {
         let config = ServerConfig::of(&[
             ("log.dirs", "/data"),
             ("listeners", "PLAINTEXT://127.0.0.1:0"),
             ("log.flush.interval.messages", flush_messages),
+            ("group.initial.rebalance.delay.ms", "0"),
             ("log.message.timestamp.after.max.ms", "9223372036854775807"),
         ])
         .expect("a configuration");
@@ -70,17 +71,17 @@ impl Embedded {
         }
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
     }
 
-    fn end(self, how: End) {
+    pub(crate) fn end(self, how: End) {
         self.end.send(how).ok().expect("it runs");
         self.thread.join().expect("it did not panic");
     }
 }
 
-fn make_topic(client: &mut Client) {
+pub(crate) fn make_topic(client: &mut Client) {
     let ask = [array(&[text("t")]), vec![1]].concat();
     loop {
         let answer = client.ask(METADATA, 4, &ask);
@@ -163,7 +164,7 @@ fn a_life(flush_messages: &str, count: i64, end: End) -> MemoryDisk {
     disk
 }
 
-const ALWAYS: &str = "1";
+pub(crate) const ALWAYS: &str = "1";
 const NEVER: &str = "9223372036854775807";
 
 #[test]

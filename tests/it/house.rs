@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // floor 2: deciding and keeping; these do not see each other
     ("replication", &["model"]),
     ("metadata", &["model"]),
-    ("coordination", &["model", "protocol"]),
+    ("coordination", &["model", "record", "protocol"]),
     ("storage", &["model", "record", "protocol"]),
     // floor 3: hallway and people
     ("telemetry", &["model"]),

@@ -5,6 +5,7 @@ mod codec_differential;
 mod embedded;
 mod embedded_alone;
 mod embedded_host;
+mod groups;
 mod hostile;
 mod house;
 mod server;

@@ -1,6 +1,6 @@
 //! Partitions and their logs behind a host, in stopped time, on a disk in memory.
 
-mod bench;
+pub(in crate::actors) mod bench;
 mod closing;
 mod data;
 mod failures;

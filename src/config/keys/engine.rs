@@ -50,6 +50,10 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .at_least(1)
         .doc("Bytes of one connection's unanswered requests before its socket is not read any further; one larger request is always taken.")
         .deviates(OURS),
+    int("milena.groups.max", "100000")
+        .at_least(1)
+        .doc("Groups this broker coordinates at once; one more is refused, so that a client which invents group ids cannot take the memory of the others.")
+        .deviates(OURS),
     int("milena.shutdown.timeout.ms", "30000")
         .at_least(1)
         .doc("How long a stop waits for requests in progress before it closes their connections.")

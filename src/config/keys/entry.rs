@@ -6,8 +6,8 @@ use crate::model::config_key::{Allowed, ConfigKey, ConfigType, UpdateMode};
 
 /// Keys of plug-in classes: a Java class cannot be loaded here.
 pub(super) const NO_CLASSES: &str = "Java classes cannot be loaded; leave it out.";
-/// Keys of consumer, share and streams groups.
-pub(super) const NO_GROUPS: &str = "Without effect until groups are built.";
+/// Keys of share and streams groups.
+pub(super) const NO_GROUPS: &str = "Without effect until share and streams groups are built.";
 /// Keys of transactions.
 pub(super) const NO_TRANSACTIONS: &str = "Without effect until transactions are built.";
 /// Keys of TLS.

@@ -10,18 +10,15 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("consumer.assignment.interval.ms", "1000")
         .at_least(0)
         .synonym("group.consumer.assignment.interval.ms")
-        .doc("The shortest time between two assignments.")
-        .deviates(NO_GROUPS),
+        .doc("The shortest time between two assignments."),
     int("consumer.heartbeat.interval.ms", "5000")
         .at_least(1)
         .synonym("group.consumer.heartbeat.interval.ms")
-        .doc("How often a member is told to report.")
-        .deviates(NO_GROUPS),
+        .doc("How often a member is told to report."),
     int("consumer.session.timeout.ms", "45000")
         .at_least(1)
         .synonym("group.consumer.session.timeout.ms")
-        .doc("A member silent for this long is taken out of its group.")
-        .deviates(NO_GROUPS),
+        .doc("A member silent for this long is taken out of its group."),
     int("share.assignment.interval.ms", "1000")
         .at_least(0)
         .synonym("group.share.assignment.interval.ms")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Planner;
-use super::features::{METADATA_VERSION, METADATA_VERSION_MAX};
+use super::features::{FEATURES, METADATA_VERSION};
 use super::requests::BrokerRegistration;
 use crate::metadata::image::BrokerImage;
 use crate::metadata::records::MetadataRecord;
@@ -33,10 +33,12 @@ impl Planner<'_, '_> {
             directories: registration.directories,
         });
         if !self.image().features.contains_key(METADATA_VERSION) {
-            self.write(MetadataRecord::FeatureLevel {
-                name: METADATA_VERSION.to_owned(),
-                level: METADATA_VERSION_MAX,
-            });
+            for (name, _, level) in FEATURES {
+                self.write(MetadataRecord::FeatureLevel {
+                    name: (*name).to_owned(),
+                    level: *level,
+                });
+            }
         }
         if registration.unclean {
             // Others in sync surely have every acknowledged record; this broker may have lost some.

@@ -1,8 +1,9 @@
-//! Finalized features: the one there is, `metadata.version` (KIP-584, KIP-778).
+//! Finalized features: `metadata.version` and `group.version` (KIP-584, KIP-778, KIP-848).
 //!
-//! Its range and level are those of a Kafka 4.3 cluster, so that tools recognise one. The level
-//! changes nothing here: our records carry their own schema. `transaction.version` and
-//! `group.version` are not known before they mean something, because clients act upon them.
+//! The ranges and levels are those of a Kafka 4.3 cluster, so that tools recognise one. The level of
+//! `metadata.version` changes nothing here: our records carry their own schema. That of
+//! `group.version` lets members speak the consumer protocol. `transaction.version` is not known
+//! before it means something, because clients act upon it.
 
 use super::Planner;
 use super::requests::{FeatureUpdate, UpgradeType};
@@ -15,6 +16,16 @@ pub const METADATA_VERSION: &str = "metadata.version";
 pub const METADATA_VERSION_MIN: i16 = 7;
 /// The highest level, at which a cluster begins (Kafka's 4.3-IV0).
 pub const METADATA_VERSION_MAX: i16 = 30;
+
+/// The feature that lets members speak the consumer protocol, at level 1.
+pub const GROUP_VERSION: &str = "group.version";
+
+/// The features there are: the lowest and the highest level accepted. A cluster begins at the
+/// highest.
+pub const FEATURES: &[(&str, i16, i16)] = &[
+    (GROUP_VERSION, 0, 1),
+    (METADATA_VERSION, METADATA_VERSION_MIN, METADATA_VERSION_MAX),
+];
 
 impl Planner<'_, '_> {
     pub(super) fn update_features(
@@ -34,7 +45,8 @@ impl Planner<'_, '_> {
             return Ok(());
         }
         for update in updates {
-            if self.image().features.get(&update.feature) != Some(&update.level) {
+            let current = self.image().features.get(&update.feature).copied();
+            if current.unwrap_or_default() != update.level {
                 self.write(MetadataRecord::FeatureLevel {
                     name: update.feature.clone(),
                     level: update.level,
@@ -58,19 +70,19 @@ impl Planner<'_, '_> {
         if *level < 0 {
             return invalid("A feature version cannot be less than 0.".to_owned());
         }
-        if feature != METADATA_VERSION {
+        let Some((name, min, max)) = FEATURES.iter().find(|(name, ..)| name == feature) else {
             return invalid(format!(
                 "Local controller {node} does not support this feature."
             ));
-        }
-        if !(METADATA_VERSION_MIN..=METADATA_VERSION_MAX).contains(level) {
+        };
+        if !(*min..=*max).contains(level) {
             return invalid(format!(
-                "Local controller {node} only supports versions \
-                 {METADATA_VERSION_MIN}-{METADATA_VERSION_MAX}"
+                "Local controller {node} only supports versions {min}-{max}"
             ));
         }
-        let current = self.image().features.get(METADATA_VERSION).copied();
-        let current = current.unwrap_or(METADATA_VERSION_MAX);
+        let is_metadata = *name == METADATA_VERSION;
+        let current = self.image().features.get(*name).copied();
+        let current = current.unwrap_or(if is_metadata { METADATA_VERSION_MAX } else { 0 });
         let refused = |why: &str| Err(format!("Invalid metadata.version {level}. {why}"));
         match update.upgrade_type {
             UpgradeType::Upgrade if *level < current => invalid(
@@ -81,11 +93,11 @@ impl Planner<'_, '_> {
             UpgradeType::SafeDowngrade | UpgradeType::UnsafeDowngrade if *level > current => {
                 invalid("Can't downgrade to a newer version.".to_owned())
             }
-            UpgradeType::SafeDowngrade if *level < current => refused(
+            UpgradeType::SafeDowngrade if is_metadata && *level < current => refused(
                 "Refusing to perform the requested downgrade because it might delete metadata \
                  information.",
             ),
-            UpgradeType::UnsafeDowngrade if *level < current => {
+            UpgradeType::UnsafeDowngrade if is_metadata && *level < current => {
                 refused("Unsafe metadata downgrade is not supported in this version.")
             }
             _ => Ok(()),

@@ -16,7 +16,9 @@ mod producer_ids;
 mod requests;
 mod topics;
 
-pub use features::{METADATA_VERSION, METADATA_VERSION_MAX, METADATA_VERSION_MIN};
+pub use features::{
+    FEATURES, GROUP_VERSION, METADATA_VERSION, METADATA_VERSION_MAX, METADATA_VERSION_MIN,
+};
 pub use requests::{
     BrokerRegistration, ConfigOperation, CreatedTopic, CreatedTopicConfig, DeletedTopic,
     FeatureUpdate, IsrChange, NewPartitions, NewTopic, Operation, PartitionState, Plan,

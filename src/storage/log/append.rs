@@ -175,7 +175,7 @@ impl Log {
         if new_epoch {
             self.note_epoch(header.partition_leader_epoch, header.base_offset);
         }
-        if self.epochs_changed || self.reign_unwritten {
+        if self.owes_epochs() {
             self.write_epochs()?;
         }
         self.write(header, bytes)?;

@@ -57,7 +57,7 @@ impl Log {
         let Some(active) = self.active.as_ref().filter(|active| active.size > 0) else {
             return run;
         };
-        if batches.len() < 2 || self.poisoned || self.epochs_changed {
+        if batches.len() < 2 || self.poisoned || self.owes_epochs() {
             return run;
         }
         let mut offset = self.log_end_offset;

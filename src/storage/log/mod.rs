@@ -274,6 +274,11 @@ impl Log {
         }
     }
 
+    /// Whether the checkpoint of epochs must be written before the next batch is.
+    fn owes_epochs(&self) -> bool {
+        self.epochs_changed || self.reign_unwritten
+    }
+
     fn note_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
         if self.shared.view().epochs.assign(epoch, start_offset) {
             self.epochs_changed = true;

@@ -27,34 +27,38 @@ use crate::storage::OpenFiles;
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::log_dir::write_clean_shutdown;
 
-pub(super) const DIRECTORY: &str = "/logs";
-pub(super) const EPOCH: Timestamp = Timestamp(1_700_000_000_000);
-pub(super) const NODE: BrokerId = BrokerId(1);
+pub(in crate::actors) const DIRECTORY: &str = "/logs";
+pub(in crate::actors) const EPOCH: Timestamp = Timestamp(1_700_000_000_000);
+pub(in crate::actors) const NODE: BrokerId = BrokerId(1);
 /// How many files the logs keep open.
 pub(super) const OPEN_FILES_MAX: usize = 3;
 /// How long a write waits, unless a test says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A life of a host.
-pub(super) struct Bench {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) dir: Arc<LogDir>,
-    pub(super) clock: Clock,
-    pub(super) host: Addr<PartitionHost>,
-    pub(super) panics: Arc<AtomicUsize>,
-    pub(super) dirs: Arc<LogDirs>,
+pub(in crate::actors) struct Bench {
+    pub(in crate::actors) disk: Arc<dyn Disk>,
+    pub(in crate::actors) dir: Arc<LogDir>,
+    pub(in crate::actors) clock: Clock,
+    pub(in crate::actors) host: Addr<PartitionHost>,
+    pub(in crate::actors) panics: Arc<AtomicUsize>,
+    pub(in crate::actors) dirs: Arc<LogDirs>,
     image: Arc<Image>,
     jobs: Option<JobsByHand>,
     rounds: Option<Addr<LogDirActor>>,
     _lock: Arc<dyn DiskFile>,
 }
 
-pub(super) fn topic_id(number: u8) -> TopicId {
+pub(in crate::actors) fn topic_id(number: u8) -> TopicId {
     Uuid([number; 16])
 }
 
 /// The records of a topic with one partition.
-pub(super) fn topic(name: &str, id: u8, configs: &[(&str, &str)]) -> Vec<MetadataRecord> {
+pub(in crate::actors) fn topic(
+    name: &str,
+    id: u8,
+    configs: &[(&str, &str)],
+) -> Vec<MetadataRecord> {
     let mut records = vec![
         MetadataRecord::Topic {
             name: name.to_owned(),
@@ -83,14 +87,14 @@ pub(super) fn topic(name: &str, id: u8, configs: &[(&str, &str)]) -> Vec<Metadat
 }
 
 /// A batch of one record, from a producer without an id.
-pub(super) fn batch(value: &str, timestamp: Timestamp) -> ValidBatch {
+pub(in crate::actors) fn batch(value: &str, timestamp: Timestamp) -> ValidBatch {
     let mut builder = BatchBuilder::new();
     builder.append(timestamp, None, Some(value.as_bytes()), &[]);
     ValidBatch::from_builder(builder.build().unwrap(), &mut Scratch::new()).unwrap()
 }
 
 /// A batch of one record, from a producer with id 7.
-pub(super) fn numbered(sequence: i32, timestamp: Timestamp) -> ValidBatch {
+pub(in crate::actors) fn numbered(sequence: i32, timestamp: Timestamp) -> ValidBatch {
     let mut builder = BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), sequence);
     builder.append(timestamp, None, Some(b"x"), &[]);
     ValidBatch::from_builder(builder.build().unwrap(), &mut Scratch::new()).unwrap()
@@ -98,14 +102,17 @@ pub(super) fn numbered(sequence: i32, timestamp: Timestamp) -> ValidBatch {
 
 impl Bench {
     /// A host whose disk never blocks, with these topics.
-    pub(super) async fn start(disk: Arc<dyn Disk>, records: &[MetadataRecord]) -> Bench {
+    pub(in crate::actors) async fn start(disk: Arc<dyn Disk>, records: &[MetadataRecord]) -> Bench {
         let mut bench = Bench::empty(disk, DiskThreads::here(), None);
         bench.change(records).await;
         bench
     }
 
     /// A host whose disk works when [`Self::work`] is called; its topics are open already.
-    pub(super) async fn by_hand(disk: Arc<dyn Disk>, records: &[MetadataRecord]) -> Bench {
+    pub(in crate::actors) async fn by_hand(
+        disk: Arc<dyn Disk>,
+        records: &[MetadataRecord],
+    ) -> Bench {
         let (threads, jobs) = DiskThreads::by_hand();
         let mut bench = Bench::empty(disk, threads, Some(jobs));
         let told = bench.send_change(records);
@@ -175,7 +182,7 @@ impl Bench {
     }
 
     /// Lets the directory make its rounds.
-    pub(super) fn make_rounds(&mut self, every: Duration) {
+    pub(in crate::actors) fn make_rounds(&mut self, every: Duration) {
         let intervals = LogDirIntervals {
             checkpoint: every,
             tidy: every,
@@ -186,11 +193,11 @@ impl Bench {
     }
 
     /// What the metadata log says more; returns when the host has carried it out.
-    pub(super) async fn change(&mut self, records: &[MetadataRecord]) {
+    pub(in crate::actors) async fn change(&mut self, records: &[MetadataRecord]) {
         self.send_change(records).await.unwrap();
     }
 
-    pub(super) fn send_change(
+    pub(in crate::actors) fn send_change(
         &mut self,
         records: &[MetadataRecord],
     ) -> Request<PartitionHost, MetadataChanged> {
@@ -203,30 +210,30 @@ impl Bench {
     }
 
     /// Lets actors do what they can.
-    pub(super) async fn settle(&self) {
+    pub(in crate::actors) async fn settle(&self) {
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
     }
 
     /// Lets the disk do what is queued, then the actors what they can; how many jobs there were.
-    pub(super) async fn work(&self) -> usize {
+    pub(in crate::actors) async fn work(&self) -> usize {
         self.settle().await;
         let done = self.jobs.as_ref().map_or(0, JobsByHand::work_off);
         self.settle().await;
         done
     }
 
-    pub(super) async fn work_all(&self) {
+    pub(in crate::actors) async fn work_all(&self) {
         while self.work().await > 0 {}
     }
 
     /// Starts an append with acks=all.
-    pub(super) fn append(&self, topic: u8, batch: ValidBatch) -> Gathered<AppendReply> {
+    pub(in crate::actors) fn append(&self, topic: u8, batch: ValidBatch) -> Gathered<AppendReply> {
         self.append_as(topic, batch, Acks::All, PATIENCE)
     }
 
-    pub(super) fn append_as(
+    pub(in crate::actors) fn append_as(
         &self,
         topic: u8,
         batch: ValidBatch,
@@ -245,11 +252,16 @@ impl Bench {
     }
 
     /// Appends with acks=all and tells the offset, or what went wrong as text.
-    pub(super) async fn write(&self, topic: u8, value: &str) -> Result<i64, String> {
+    pub(in crate::actors) async fn write(&self, topic: u8, value: &str) -> Result<i64, String> {
         outcome(self.append(topic, batch(value, self.clock.wall()))).await
     }
 
-    pub(super) async fn read(&self, topic: u8, from: i64, bell: Option<FetchBell>) -> ReadReply {
+    pub(in crate::actors) async fn read(
+        &self,
+        topic: u8,
+        from: i64,
+        bell: Option<FetchBell>,
+    ) -> ReadReply {
         let (mut slots, gathered) = gather(1);
         let read = Read {
             offset: Offset(from),
@@ -267,7 +279,7 @@ impl Bench {
     }
 
     /// Everything there is to read, as offset and value.
-    pub(super) async fn read_all(&self, topic: u8) -> Vec<(i64, String)> {
+    pub(in crate::actors) async fn read_all(&self, topic: u8) -> Vec<(i64, String)> {
         let (mut found, mut scratch) = (Vec::new(), Scratch::new());
         let mut from = self.log_start(topic).await;
         loop {
@@ -290,7 +302,7 @@ impl Bench {
         }
     }
 
-    pub(super) async fn log_start(&self, topic: u8) -> i64 {
+    pub(in crate::actors) async fn log_start(&self, topic: u8) -> i64 {
         let (mut slots, gathered) = gather(1);
         self.ask(
             topic,
@@ -304,7 +316,7 @@ impl Bench {
         view.log.log_start_offset().0
     }
 
-    pub(super) async fn delete_records(
+    pub(in crate::actors) async fn delete_records(
         &self,
         topic: u8,
         before: i64,
@@ -318,7 +330,7 @@ impl Bench {
         gathered.all().await.pop().flatten()
     }
 
-    pub(super) fn ask<M>(&self, topic: u8, question: M)
+    pub(in crate::actors) fn ask<M>(&self, topic: u8, question: M)
     where
         M: Message<Result = ()> + Send + 'static,
         PartitionActor: Handler<M>,
@@ -328,13 +340,13 @@ impl Bench {
         self.host.do_send(ToPartitions(questions));
     }
 
-    pub(super) fn names(&self, directory: &str) -> Vec<String> {
+    pub(in crate::actors) fn names(&self, directory: &str) -> Vec<String> {
         let entries = self.disk.list(Path::new(directory)).unwrap();
         entries.into_iter().map(|entry| entry.name).collect()
     }
 
     /// Stops as a broker does.
-    pub(super) async fn stop(self) {
+    pub(in crate::actors) async fn stop(self) {
         self.host.send(CloseAll).await.unwrap().unwrap();
         self.dir.write_checkpoints(true).unwrap();
         let closed = self.dir.write_closed().unwrap();
@@ -344,7 +356,7 @@ impl Bench {
 }
 
 /// The offset an append was answered with, or what went wrong as text; "gone" for no answer.
-pub(super) async fn outcome(answer: Gathered<AppendReply>) -> Result<i64, String> {
+pub(in crate::actors) async fn outcome(answer: Gathered<AppendReply>) -> Result<i64, String> {
     match answer.all().await.pop().flatten() {
         Some(Ok(answer)) => Ok(answer.base_offset.0),
         Some(Err(error)) => Err(error.to_string()),

@@ -42,9 +42,10 @@ fn each_run_of_a_broker_gets_a_higher_epoch_and_the_first_finalizes_the_features
         Reply::RegisterBroker(Ok(1))
     );
     assert_eq!(cluster.image().features.get(METADATA_VERSION), Some(&30));
+    assert_eq!(cluster.image().features.get("group.version"), Some(&1));
     assert_eq!(
         cluster.image().features.len(),
-        1,
+        2,
         "what is not enforced is not finalized"
     );
     assert_eq!(

@@ -312,6 +312,24 @@ fn leader_epochs_are_cut_with_the_log_and_found_again_without_their_checkpoint()
 }
 
 #[test]
+fn a_reign_is_in_the_checkpoint_before_a_run_of_its_batches_is_in_the_log() {
+    let mut bench = Bench::new(small());
+    fill(&mut bench, 1);
+    bench.kill_and_reopen();
+    let reign = LeaderEpoch(EPOCH.0 + 1);
+    bench.log.assign_epoch(reign);
+    let batches = [batch(&["x"]), batch(&["y"])];
+    let mut left: Vec<_> = batches.iter().map(|batch| (batch, reign)).collect();
+    while !left.is_empty() {
+        let done = bench.log.append_run_as_leader(&left, NOW);
+        assert!(done.iter().all(Result::is_ok));
+        left.drain(..done.len());
+        let text = bench.disk.read_file(&path("leader-epoch-checkpoint"), 100);
+        assert_eq!(text.unwrap(), b"0\n2\n3 0\n4 1\n");
+    }
+}
+
+#[test]
 fn the_duplicate_window_survives_a_kill_over_rolled_segments() {
     let mut bench = Bench::new(small());
     for sequence in 0..30 {

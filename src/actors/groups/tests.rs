@@ -1,0 +1,6 @@
+//! Shards and groups behind a host, in stopped time, on a disk in memory.
+
+mod bench;
+mod lives;
+mod members;
+mod storing;
