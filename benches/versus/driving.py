@@ -1,0 +1,100 @@
+"""Runs a load against a server and reads the server's CPU time at the load's two marks."""
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+import brokers
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = brokers.ROOT
+OUT = ROOT / "target" / "versus"
+# What a server does behind its last answer (flushes, collecting garbage) counts this long.
+SETTLE_SECONDS = 0.1
+
+
+def load_program():
+    """The path of the load program; it is built when its own sources changed, not when the broker's did."""
+    kept, stamp = OUT / "versus-load", OUT / "versus-load.sources"
+    sources = sorted((HERE / "load").glob("*.rs"))
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    if not kept.exists() or not stamp.exists() or stamp.read_text() != digest:
+        complain("building the load program, which takes some minutes the first time")
+        built = subprocess.run(["cargo", "build", "--release", "--bench", "versus-load", "--message-format=json"], cwd=ROOT,
+                               stdout=subprocess.PIPE, check=True, text=True).stdout
+        messages = [json.loads(line) for line in built.splitlines() if line.startswith("{")]
+        path = next(message["executable"] for message in messages
+                    if message.get("executable") and message["target"]["name"] == "versus-load")
+        OUT.mkdir(parents=True, exist_ok=True)
+        fresh = OUT / "versus-load.new"
+        fresh.write_bytes(pathlib.Path(path).read_bytes())
+        fresh.chmod(0o755)
+        fresh.replace(kept)
+        stamp.write_text(digest)
+    return str(kept)
+
+
+def call(command, server=None, within=180):
+    """Runs a load; its result, with `cpu_ns` of the server between its marks when there is a server."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    watchdog = threading.Timer(within, process.kill)
+    watchdog.start()
+    before = after = None
+    result = {}
+    try:
+        for line in process.stdout:
+            word = line.strip()
+            if word == "begin":
+                before = server.cpu_ns()
+            elif word == "end":
+                time.sleep(SETTLE_SECONDS)
+                after = server.cpu_ns()
+            else:
+                result = json.loads(word)
+                continue
+            process.stdin.write("\n")
+            process.stdin.flush()
+        errors = process.stderr.read()
+        process.wait()
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+    if process.returncode != 0 or not result:
+        raise RuntimeError(f"{' '.join(command[:2])}: status {process.returncode}: {errors.strip()[-400:]}")
+    if after is not None:
+        result["cpu_ns"] = after - before
+    return result
+
+
+def words(options):
+    return [f"{key}={value}" for key, value in options.items()]
+
+
+class Driver:
+    """The load program, and librdkafka's in an interpreter that has it."""
+
+    def __init__(self):
+        self.program = load_program()
+        self._python = None
+
+    def load(self, name, server, gated=False, within=180, **options):
+        if server is not None:
+            options["addr"] = server.address
+        if gated:
+            options["gate"] = "yes"
+        return call([self.program, name, *words(options)], server, within)
+
+    def librdkafka(self, name, server, within=180, **options):
+        if self._python is None:
+            import installs
+            self._python = installs.python()
+        options.update(addr=server.address)
+        return call([self._python, str(HERE / "librdkafka.py"), name, *words(options)], server, within)
+
+
+def complain(text):
+    print(f"versus: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,130 @@
+"""What a broker costs before and after it works: start, stop, memory, threads, idle CPU, partitions that lie still."""
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+import brokers
+from driving import OUT
+
+
+def median(samples):
+    return statistics.median(samples) if samples else None
+
+
+def starts(kind, directory, rounds):
+    """Milliseconds from start to first answer, and from SIGTERM to gone with nothing unflushed: empty directories."""
+    up, down = [], []
+    for number in range(rounds):
+        broker = brokers.BROKERS[kind](pathlib.Path(directory) / f"{kind}-start-{number}")
+        try:
+            up.append(broker.start())
+            time.sleep(0.5)
+            down.append(broker.end())
+        finally:
+            broker.discard()
+    return {"start_ms": up, "stop_ms": down}
+
+
+def idle(kind, directory, seconds):
+    """A broker nobody has asked for anything."""
+    broker = brokers.BROKERS[kind](pathlib.Path(directory) / f"{kind}-idle")
+    try:
+        broker.start()
+        time.sleep(3 if kind == "milena" else 15)
+        before, begun = broker.cpu_ns(), time.monotonic_ns()
+        time.sleep(seconds)
+        cpu, taken = broker.cpu_ns() - before, time.monotonic_ns() - begun
+        return {"resident_mib": broker.resident_kib() / 1024, "threads": broker.threads(),
+                "open_files": broker.open_files(), "cpu_percent_of_a_core": 100 * cpu / taken}
+    finally:
+        broker.discard()
+
+
+def partitions(kind, driver, directory, count, settle):
+    """Topics that lie still: never written, then one record each; then a clean stop and a start, page cache warm."""
+    broker = brokers.BROKERS[kind](pathlib.Path(directory) / f"{kind}-partitions")
+    found = {"partitions": count}
+
+    def look(name, after):
+        time.sleep(after)
+        found[f"{name}_resident_mib"] = broker.resident_kib() / 1024
+        found[f"{name}_open_files"] = broker.open_files()
+
+    try:
+        broker.start()
+        look("empty", settle)
+        created = driver.load("create", broker, topic="still", partitions=count, within=600)
+        found["create_ms"] = created["create_ms"]
+        look("unwritten", settle)
+        found["fill_ms"] = driver.load("fill", broker, topic="still", partitions=count, record_bytes=100,
+                                       within=600)["fill_ms"]
+        look("written", 3 * settle)
+        found["stop_written_ms"] = broker.end(seconds=300)
+        found["start_warm_ms"] = broker.start(seconds=300)
+        look("restarted", settle)
+        before, begun = broker.cpu_ns(), time.monotonic_ns()
+        time.sleep(settle)
+        found["cpu_percent_of_a_core"] = 100 * (broker.cpu_ns() - before) / (time.monotonic_ns() - begun)
+        found["stop_untouched_ms"] = broker.end(seconds=300)
+    finally:
+        broker.discard()
+    for name in ("unwritten", "written", "restarted"):
+        growth = found[f"{name}_resident_mib"] - found["empty_resident_mib"]
+        found[f"{name}_kib_per_partition"] = growth * 1024 / count
+        found[f"{name}_files_per_partition"] = (found[f"{name}_open_files"] - found["empty_open_files"]) / count
+    return found
+
+
+def binary():
+    """Size of the stripped binary in MB."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=OUT) as stripped:
+        subprocess.run(["strip", "-o", stripped.name, str(brokers.Milena.binary())], check=True)
+        return {"stripped_mb": pathlib.Path(stripped.name).stat().st_size / 1e6}
+
+
+def many(driver, broker, seconds, rate, prefill_mib):
+    """1,000 producers, 50 consumers at the tail, and then also one reader from the start; memory all the while."""
+    import threading
+    samples, over = [], threading.Event()
+
+    def sample():
+        begun = time.monotonic()
+        while not over.wait(1.0):
+            samples.append((round(time.monotonic() - begun, 1), broker.resident_kib() / 1024))
+
+    found = {"rate": rate}
+    driver.load("create", broker, topic="many", partitions=100)
+    driver.load("produce", broker, topic="many", partitions=100, records=prefill_mib * 1024, record_bytes=1024,
+                batch_bytes=65_536)
+    watching = threading.Thread(target=sample, daemon=True)
+    watching.start()
+    try:
+        for scan in ("no", "yes"):
+            if scan == "yes":
+                forget_pages(broker.data)
+            result = driver.load("many", broker, gated=True, topic="many", partitions=100, rate=rate, seconds=seconds,
+                                 scan=scan, scan_mb_per_second=100)
+            cores = result["cpu_ns"] / 1e9 / (seconds + 2.5)
+            found["with_scan" if scan == "yes" else "without_scan"] = {**result, "broker_cores": cores}
+    finally:
+        over.set()
+        watching.join()
+        driver.load("delete", broker, topic="many")
+    found["resident_mib"] = samples
+    return found
+
+
+def forget_pages(data):
+    """Drops a data directory's pages from the cache, so that the reader finds its bytes on the disk."""
+    import os
+    os.sync()
+    for path in pathlib.Path(data).rglob("*.log"):
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
