@@ -214,7 +214,7 @@ impl Broker {
         let router = starting::start_hosts(&places.list(), &opening);
         let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
         let groups = groups::start_hosts(&places.list(), clock, &router, &settings);
-        let stages = stages(&router, groups.listeners);
+        let stages = vec![partition_stage(&router), groups.listeners];
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
         let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
         let quorum = Quorum::start(
@@ -263,14 +263,10 @@ impl Broker {
     }
 }
 
-/// Who is told of a change, in this order: partitions, then the groups in them.
-fn stages(
-    router: &PartitionRouter,
-    groups: Vec<Recipient<MetadataChanged>>,
-) -> Vec<Vec<Recipient<MetadataChanged>>> {
+/// The partition hosts, who are told of a change of the metadata first.
+fn partition_stage(router: &PartitionRouter) -> Vec<Recipient<MetadataChanged>> {
     let hosts = router.hosts().iter();
-    let partitions = hosts.map(|host| host.clone().recipient()).collect();
-    vec![partitions, groups]
+    hosts.map(|host| host.clone().recipient()).collect()
 }
 
 /// One reception per place.

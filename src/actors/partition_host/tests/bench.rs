@@ -31,7 +31,7 @@ pub(in crate::actors) const DIRECTORY: &str = "/logs";
 pub(in crate::actors) const EPOCH: Timestamp = Timestamp(1_700_000_000_000);
 pub(in crate::actors) const NODE: BrokerId = BrokerId(1);
 /// How many files the logs keep open.
-pub(super) const OPEN_FILES_MAX: usize = 3;
+pub(in crate::actors) const OPEN_FILES_MAX: usize = 3;
 /// How long a write waits, unless a test says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
