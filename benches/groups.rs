@@ -5,6 +5,8 @@
 //! coding of records, that is measured. "commit" includes both, so that it is what a shard does
 //! for each commit beside appending.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
