@@ -20,7 +20,7 @@ mod whole_broker;
 mod wire;
 
 use fetch::{Appetite, FetchFrame};
-use whole_broker::{Embedded, create};
+use whole_broker::{WholeBroker, create};
 use wire::Connection;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -38,7 +38,7 @@ fn batch(records: usize) -> Vec<u8> {
 
 fn bench_dispatch(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let broker = Embedded::start(directory.path()).expect("it starts");
+    let broker = WholeBroker::start(directory.path()).expect("it starts");
     let mut connection = Connection::open(broker.address, 1 << 20).expect("it listens");
     create(&mut connection, TOPIC).expect("the topic is new");
     let mut group = criterion.benchmark_group("dispatch");

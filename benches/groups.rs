@@ -5,6 +5,8 @@
 //! coding of records, that is measured. "commit" includes both, so that it is what a shard does
 //! for each commit beside appending.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -277,6 +279,19 @@ fn consumer_requests(criterion: &mut Criterion) {
     });
 }
 
+/// What is measured must have happened: all are at their target, and have as many as they should.
+fn assert_balanced(group: &mut Driven, each: std::ops::RangeInclusive<usize>) {
+    let replies = group.ask(Request::DescribeConsumer);
+    let [(_, Reply::DescribeConsumer(Ok(description)))] = &replies[..] else {
+        panic!("{replies:?}");
+    };
+    assert_eq!(description.state, "Stable");
+    for member in &description.members {
+        let owned: usize = member.assigned.values().map(Vec::len).sum();
+        assert!(each.contains(&owned), "{owned} partitions: {member:?}");
+    }
+}
+
 /// All the coordinator does when one member more joins: new epoch, new target, and the heartbeats in
 /// which partitions are given up and taken.
 fn rebalance(criterion: &mut Criterion) {
@@ -287,6 +302,12 @@ fn rebalance(criterion: &mut Criterion) {
         consumer_group(MEMBERS, Cluster::new(10, 1_000), GroupConfig::default());
     let names = group.cluster.names();
     epochs.push(0);
+    beat(&mut group, &mut epochs, MEMBERS, Some(names.clone()));
+    settle(&mut group, &mut epochs);
+    assert_balanced(&mut group, 9..=10);
+    group.ask(consumer_heartbeat(&format!("member-{MEMBERS}"), -1, None));
+    settle(&mut group, &mut epochs[..MEMBERS]);
+    assert_balanced(&mut group, 10..=10);
     bench.bench_function(
         "one member joins, until all is settled, and leaves",
         |bencher| {

@@ -115,14 +115,17 @@ class Broker(Process):
 
 class Milena(Broker):
     name = "milena"
+    # Settings that are tried out; a comparison has none.
+    overrides = ()
 
     @staticmethod
     def binary():
         return servers.Milena.install()
 
     def command(self):
+        tried = [word for override in self.overrides for word in ("--override", override)]
         return [str(self.binary()), "serve", "--override", f"listeners=PLAINTEXT://{self.address}",
-                "--override", f"log.dirs={self.data}"]
+                "--override", f"log.dirs={self.data}", *tried]
 
 
 class Kafka(Broker):

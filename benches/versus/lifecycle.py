@@ -58,8 +58,7 @@ def partitions(kind, driver, directory, count, settle):
         created = driver.load("create", broker, topic="still", partitions=count, within=600)
         found["create_ms"] = created["create_ms"]
         look("unwritten", settle)
-        found["fill_ms"] = driver.load("fill", broker, topic="still", partitions=count, record_bytes=100,
-                                       within=600)["fill_ms"]
+        found["fill_ms"] = fill(driver, broker, count)
         look("written", 3 * settle)
         found["stop_written_ms"] = broker.end(seconds=300)
         found["start_warm_ms"] = broker.start(seconds=300)
@@ -75,6 +74,17 @@ def partitions(kind, driver, directory, count, settle):
         found[f"{name}_kib_per_partition"] = growth * 1024 / count
         found[f"{name}_files_per_partition"] = (found[f"{name}_open_files"] - found["empty_open_files"]) / count
     return found
+
+
+def fill(driver, broker, count):
+    """Writes to each partition; Kafka refuses for a while after it has named their leaders."""
+    for left in range(10, -1, -1):
+        try:
+            return driver.load("fill", broker, topic="still", partitions=count, record_bytes=100, within=600)["fill_ms"]
+        except RuntimeError:
+            if left == 0 or not broker.alive():
+                raise
+            time.sleep(3)
 
 
 def binary():

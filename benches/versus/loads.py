@@ -54,12 +54,17 @@ def per_record(result):
     return numbers
 
 
+def touched(mib, size):
+    """Memory to be had from the host before a load that writes so much."""
+    return int(mib * size) + 64
+
+
 def produce(mib, record_bytes, batch_bytes, **more):
     def measure(driver, server, size):
         records = int(mib * size * MIB // record_bytes)
         with Topic(driver, server) as topic:
-            return per_record(driver.load("produce", server, gated=True, topic=topic, records=records,
-                                          record_bytes=record_bytes, batch_bytes=batch_bytes, **more))
+            return per_record(driver.load("produce", server, gated=True, touch_mib=touched(mib, size), topic=topic,
+                                          records=records, record_bytes=record_bytes, batch_bytes=batch_bytes, **more))
     return measure
 
 
@@ -85,8 +90,8 @@ def pair(mib, record_bytes, batch_bytes):
     def measure(driver, server, size):
         records = int(mib * size * MIB // record_bytes)
         with Topic(driver, server) as topic:
-            result = driver.load("pair", server, gated=True, topic=topic, records=records,
-                                 record_bytes=record_bytes, batch_bytes=batch_bytes)
+            result = driver.load("pair", server, gated=True, touch_mib=touched(mib, size), topic=topic,
+                                 records=records, record_bytes=record_bytes, batch_bytes=batch_bytes)
         return {"cpu_us_per_record": result["cpu_ns"] / result["records"] / 1e3,
                 "records_per_second": result["records_per_second"],
                 "answer_p50_us": result["produce"]["answered"]["p50_us"]}
@@ -100,8 +105,9 @@ def librdkafka(mib, record_bytes, batch_bytes):
         with Topic(driver, server) as topic:
             numbers = {}
             for name in ("produce", "consume"):
-                result = driver.librdkafka(name, server, topic=topic, records=records, record_bytes=record_bytes,
-                                           batch_bytes=batch_bytes)
+                touch_mib = touched(mib, size) if name == "produce" else 0
+                result = driver.librdkafka(name, server, touch_mib=touch_mib, topic=topic, records=records,
+                                           record_bytes=record_bytes, batch_bytes=batch_bytes)
                 numbers.update({f"{name}_{key}": value for key, value in per_record(result).items()})
             return numbers
     return measure

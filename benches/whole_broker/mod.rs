@@ -33,15 +33,15 @@ pub(crate) fn create(connection: &mut Connection, topic: &str) -> Result<(), Fai
 }
 
 /// A broker on a thread of its own.
-pub(crate) struct Embedded {
+pub(crate) struct WholeBroker {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<(), Failure>>,
 }
 
-impl Embedded {
-    pub(crate) fn start(directory: &Path) -> Result<Embedded, Failure> {
+impl WholeBroker {
+    pub(crate) fn start(directory: &Path) -> Result<WholeBroker, Failure> {
         let data = directory.display().to_string();
         let config = ServerConfig::of(&[
             ("log.dirs", data.as_str()),
@@ -60,7 +60,7 @@ impl Embedded {
             })
         });
         let address = told.recv()?;
-        Ok(Embedded {
+        Ok(WholeBroker {
             address,
             stop,
             thread,
