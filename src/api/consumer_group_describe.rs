@@ -101,7 +101,14 @@ fn member(member: ConsumerMemberDescription, image: &Image) -> Member {
         client_id: (&*member.client.id).into(),
         client_host: (&*member.client.host).into(),
         subscribed_topic_names: topics.map(|topic| (&**topic).into()).collect(),
-        subscribed_topic_regex: text(member.subscribed_regex),
+        // Kafka tells of no expression as of an empty one.
+        subscribed_topic_regex: Some(
+            member
+                .subscribed_regex
+                .as_deref()
+                .unwrap_or_default()
+                .into()
+        ),
         assignment: assignment(&member.assigned, image),
         target_assignment: assignment(&member.target, image),
         member_type: if member.is_classic {
