@@ -57,6 +57,8 @@ pub struct ConsumerGroup {
 
 /// How many members are put out in one step at most, so that its records fit in a batch.
 const FENCED_MAX: usize = 1_000;
+/// How long expressions are left alone whose resolution could not be stored.
+const RESOLUTION_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 impl ConsumerGroup {
     /// A group nothing is known of.
@@ -329,7 +331,13 @@ impl ConsumerGroup {
 
     /// The records of the last step were refused: what was begun for them is begun anew.
     pub fn handle_append_failed(&mut self, now: Now, config: &GroupConfig) -> Step {
-        self.handle_loaded(now, config)
+        let step = self.handle_loaded(now, config);
+        if !self.state.expression_members.is_empty() {
+            // A log that refuses what was resolved would refuse it again, and at once for ever.
+            let at = now.moment + RESOLUTION_RETRY_AFTER;
+            self.sessions.set(Deadline::Expressions, at);
+        }
+        step
     }
 
     /// When [`ConsumerGroup::handle_timeout`] is to be called; it may turn out to be too early.
