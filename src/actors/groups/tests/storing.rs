@@ -193,3 +193,17 @@ async fn a_group_with_more_offsets_than_one_batch_of_tombstones_can_be_deleted()
     assert_eq!(groups.committed("g").await, -1);
     assert_eq!(groups.quota.held(), 0);
 }
+
+#[actix::test]
+async fn a_list_that_would_leave_out_groups_is_an_error() {
+    tokio::time::pause();
+    let groups = GroupBench::by_hand(memory(), &[]).await;
+    groups.bench.work_all().await;
+    let committing = groups.send("g", commit(1)).await;
+    // Its log takes nothing until the disk works again.
+    let list = groups.list().await;
+    assert_eq!(list, Err(GroupError::CoordinatorNotAvailable));
+    groups.bench.work_all().await;
+    assert_eq!(answer(committing).await, stored());
+    assert_eq!(groups.list().await.unwrap(), ["g Empty"]);
+}

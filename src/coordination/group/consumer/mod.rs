@@ -57,6 +57,8 @@ pub struct ConsumerGroup {
 
 /// How many members are put out in one step at most, so that its records fit in a batch.
 const FENCED_MAX: usize = 1_000;
+/// What a member's tombstone takes beside the names of group and member, at most.
+const TOMBSTONE_BYTES: usize = 48;
 /// How long expressions are left alone whose resolution could not be stored.
 const RESOLUTION_RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -217,7 +219,10 @@ impl ConsumerGroup {
     pub fn handle_timeout(&mut self, now: Now, config: &GroupConfig, topics: &dyn Topics) -> Step {
         let mut fenced = BTreeSet::new();
         let mut resolve = false;
+        // Half a batch of tombstones: the rest is for what else the step says.
+        let mut bytes_left = config.batch_bytes_max / 2;
         while fenced.len() < FENCED_MAX
+            && bytes_left > 0
             && let Some(deadline) = self.sessions.expire(now.moment)
         {
             match deadline {
@@ -226,6 +231,8 @@ impl ConsumerGroup {
                 | Deadline::Revocation(member)
                 | Deadline::Join(member)
                 | Deadline::Sync(member) => {
+                    let tombstone = self.id.len() + member.len() + TOMBSTONE_BYTES;
+                    bytes_left = bytes_left.saturating_sub(3 * tombstone);
                     fenced.insert(member);
                 }
             }
