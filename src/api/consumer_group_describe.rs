@@ -4,7 +4,7 @@
 
 use super::errors::ApiError;
 use super::gateway::Gateway;
-use super::groups::{bounded, consumer_protocol_is_on, failure, owned};
+use super::groups::{bounded_once, consumer_protocol_is_on, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize, authorized_operations};
 use crate::coordination::messages::{
     ConsumerDescription, ConsumerMemberDescription, GroupError, Reply, Request,
@@ -30,7 +30,7 @@ pub(super) async fn handle(
     _version: i16,
     peer: &Peer,
 ) -> ConsumerGroupDescribeResponse {
-    let named = bounded(gateway, request.group_ids);
+    let named = bounded_once(gateway, request.group_ids, |group| group);
     let image = gateway.image.load_full();
     let refusal = |group: &StrBytes| {
         if !consumer_protocol_is_on(gateway, &image) {

@@ -1,10 +1,8 @@
 //! DeleteGroups: groups without members are taken away with their offsets (KIP-229).
 
-use std::collections::HashSet;
-
 use super::errors::group_code;
 use super::gateway::Gateway;
-use super::groups::{bounded, failure, owned};
+use super::groups::{bounded_once, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::coordination::messages::{GroupError, Reply, Request};
 use crate::message;
@@ -19,11 +17,7 @@ pub(super) async fn handle(
     _version: i16,
     peer: &Peer,
 ) -> DeleteGroupsResponse {
-    let mut seen = HashSet::new();
-    request.groups_names = bounded(gateway, request.groups_names);
-    request
-        .groups_names
-        .retain(|group| seen.insert(group.clone()));
+    request.groups_names = bounded_once(gateway, request.groups_names, |group| group);
     let may = |group: &StrBytes| authorize(peer, Operation::Delete, Resource::Group(group));
     let asked = request.groups_names.iter().filter(|group| may(group));
     let questions = asked.map(|group| (owned(group), Request::Delete));

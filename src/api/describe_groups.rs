@@ -5,7 +5,7 @@
 
 use super::errors::ApiError;
 use super::gateway::Gateway;
-use super::groups::{bounded, failure, owned};
+use super::groups::{bounded_once, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize, authorized_operations};
 use crate::coordination::messages::{
     ClassicDescription, ClassicMemberDescription, GroupError, Reply, Request,
@@ -29,7 +29,7 @@ pub(super) async fn handle(
     version: i16,
     peer: &Peer,
 ) -> DescribeGroupsResponse {
-    let named = bounded(gateway, request.groups);
+    let named = bounded_once(gateway, request.groups, |group| group);
     let may = |group: &StrBytes| authorize(peer, Operation::Describe, Resource::Group(group));
     let asked = named.iter().filter(|group| may(group));
     let questions = asked.map(|group| (owned(group), Request::DescribeClassic));

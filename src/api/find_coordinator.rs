@@ -10,6 +10,7 @@
 use super::cluster_view::ClusterView;
 use super::errors::ApiError;
 use super::gateway::Gateway;
+use super::groups::bounded;
 use super::offsets_topic::create_offsets_topic;
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::actors::groups::router::partition_of;
@@ -36,7 +37,7 @@ pub(super) async fn handle(
     let keys = if version < FIRST_WITH_MANY_KEYS {
         vec![request.key]
     } else {
-        request.coordinator_keys
+        bounded(gateway, request.coordinator_keys)
     };
     let refused = refusal(request.key_type);
     match &refused {

@@ -1,5 +1,6 @@
 //! What the handlers of groups share: who asks, what a group that gave another answer means.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::gateway::Gateway;
@@ -30,6 +31,19 @@ pub(super) fn bounded<T>(gateway: &Gateway, mut groups: Vec<T>) -> Vec<T> {
         ));
         groups.truncate(GROUPS_PER_REQUEST_MAX);
     }
+    groups
+}
+
+/// The same, and each group once: one that is named a hundred thousand times would else be told with
+/// all its members or offsets as often.
+pub(super) fn bounded_once<T>(
+    gateway: &Gateway,
+    groups: Vec<T>,
+    name: impl Fn(&T) -> &StrBytes,
+) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let mut groups = bounded(gateway, groups);
+    groups.retain(|group| seen.insert(name(group).clone()));
     groups
 }
 

@@ -762,3 +762,60 @@ fn consumer_groups_are_described_with_the_names_of_topics_that_are_there() {
         );
     }
 }
+
+/// Each would be told with all its members, and all its offsets, as often as it is named.
+#[test]
+fn a_group_or_a_partition_that_is_named_again_and_again_is_told_once() {
+    let desk = Desk::new();
+    let names = || vec!["g".into(); 3];
+    let dead = || Err(GroupError::GroupIdNotFound(String::new()));
+    answer_with(&desk, Reply::DescribeClassic(dead()));
+    let request = message!(DescribeGroupsRequest { groups: names() });
+    let answer: DescribeGroupsResponse = desk.ask(5, request);
+    assert_eq!(answer.groups.len(), 1);
+    answer_with(
+        &desk,
+        Reply::DescribeConsumer(Err(GroupError::UnknownMemberId)),
+    );
+    let request = message!(ConsumerGroupDescribeRequest { group_ids: names() });
+    let answer: ConsumerGroupDescribeResponse = desk.ask(1, request);
+    assert_eq!(answer.groups.len(), 1);
+    asked(&desk);
+    let topic = || {
+        message!(OffsetFetchRequestTopics {
+            name: "t".into(),
+            partition_indexes: vec![1, 0, 1, 1],
+        })
+    };
+    let group = || {
+        message!(OffsetFetchRequestGroup {
+            group_id: "g".into(),
+            topics: Some(vec![topic(), topic()]),
+            member_id: None,
+        })
+    };
+    answer_with(
+        &desk,
+        Reply::FetchOffsets(Ok(vec![found("t", 1, 5), found("t", 0, 6)])),
+    );
+    let request = message!(OffsetFetchRequest {
+        groups: vec![group(), group()],
+    });
+    let answer: OffsetFetchResponse = desk.ask(8, request);
+    assert_eq!(answer.groups.len(), 1);
+    let partitions = answer.groups[0].topics.iter().flat_map(|t| &t.partitions);
+    let told: Vec<_> = partitions
+        .map(|p| (p.partition_index, p.committed_offset))
+        .collect();
+    assert_eq!(told, [(1, 5), (0, 6)]);
+}
+
+#[test]
+fn so_many_coordinators_are_not_told_in_one_answer() {
+    let desk = Desk::new();
+    let request = message!(FindCoordinatorRequest {
+        coordinator_keys: vec!["".into(); 100_001],
+    });
+    let answer: FindCoordinatorResponse = desk.ask(4, request);
+    assert_eq!(answer.coordinators.len(), 100_000);
+}

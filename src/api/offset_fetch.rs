@@ -6,12 +6,13 @@
 
 mod answer;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use self::answer::{Found, FoundGroup, FoundPartition, FoundTopic};
 use super::errors::group_code;
 use super::gateway::Gateway;
-use super::groups::{bounded, failure, owned};
+use super::groups::{bounded_once, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::coordination::messages::{
     FetchOffsets, FetchedOffset, GroupError, Reply, Request, WantedOffsets,
@@ -39,7 +40,8 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> OffsetFetchResponse {
     let require_stable = request.require_stable;
-    let groups = bounded(gateway, groups(request, version));
+    let mut groups = bounded_once(gateway, groups(request, version), |group| &group.group_id);
+    groups.iter_mut().for_each(name_partitions_once);
     let image = gateway.image.load_full();
     let desks: Vec<Desk<'_>> = groups
         .iter()
@@ -84,6 +86,18 @@ fn groups(request: OffsetFetchRequest, version: i16) -> Vec<OffsetFetchRequestGr
         member_id: None,
         member_epoch: -1,
     })]
+}
+
+/// Leaves out what is named twice: four bytes more of a request would else be answered with the
+/// metadata of an offset each.
+fn name_partitions_once(group: &mut OffsetFetchRequestGroup) {
+    let mut seen = HashSet::new();
+    for topic in group.topics.iter_mut().flatten() {
+        let (name, id) = (&topic.name, topic.topic_id);
+        topic
+            .partition_indexes
+            .retain(|index| seen.insert((name.clone(), id, *index)));
+    }
 }
 
 /// One group of a request.

@@ -7,14 +7,11 @@ use std::collections::VecDeque;
 
 use super::group::GroupActor;
 use super::messages::{AppendRecords, NotStored, Stored};
+use crate::coordination::group::offsets::RECORD_OVERHEAD;
 use crate::model::{Offset, Timestamp};
 use crate::protocol::consumer_offsets::{EncodedRecord, encode};
 use crate::record::{BatchBuilder, Codec, Scratch, ValidBatch};
 use actix::Addr;
-
-/// What a record takes in a batch beside its key and value, at the most: attributes and seven
-/// varints.
-const RECORD_OVERHEAD: usize = 40;
 
 /// A batch that is being filled, and whose steps are in it.
 struct Batch {

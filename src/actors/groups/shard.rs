@@ -322,7 +322,11 @@ impl GroupShardActor {
         }
         let work = async move {
             let replies = tokio::time::timeout(LIST_PATIENCE, replies.all()).await;
-            let replies = replies.unwrap_or_default().into_iter().flatten();
+            let Ok(replies) = replies else {
+                // A list that leaves out groups which are there would be believed.
+                return slot.answer(Err(GroupError::CoordinatorNotAvailable));
+            };
+            let replies = replies.into_iter().flatten();
             let summaries = replies.filter_map(|reply| match reply {
                 Reply::Summarize(summary) => summary,
                 _ => None,

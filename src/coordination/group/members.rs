@@ -4,12 +4,43 @@
 use std::sync::Arc;
 
 use crate::coordination::messages::{
-    ConsumerHeartbeat, GroupError, Identity, Join, Leaving, Reply, Sync,
+    ConsumerHeartbeat, GroupError, Identity, Join, JoinRefused, Leaving, Reply, Sync,
 };
 use crate::coordination::topics::Topics;
 use crate::coordination::{Now, Step, Ticket};
 
 use super::Group;
+
+/// How many protocols a member may bring. Clients have a handful; each is compared with those of
+/// every other member.
+const PROTOCOLS_MAX: usize = 100;
+/// The longest name a record of a group can say, and answers of old versions too.
+const NAME_BYTES_MAX: usize = i16::MAX as usize;
+/// What a member's id has behind the name of its client or instance.
+const ID_SUFFIX_BYTES: usize = 37;
+
+/// Refuses a member that could never be written down, before others wait for it. Kafka lets it in,
+/// and fails the whole group when its leader syncs.
+fn check_size(join: &Join, batch_bytes_max: usize) -> Result<(), GroupError> {
+    let refuse = |what: &str| Err(GroupError::InvalidRequest(what.to_owned()));
+    let is_short = |name: &str| name.len() <= NAME_BYTES_MAX - ID_SUFFIX_BYTES;
+    let mut names = join.protocols.iter().map(|(name, _)| name);
+    if !is_short(&join.client.id)
+        || !join.instance_id.as_deref().is_none_or(is_short)
+        || !is_short(&join.protocol_type)
+        || !names.all(|name| is_short(name))
+    {
+        return refuse("a name of the member or of its protocols is too long");
+    }
+    if join.protocols.len() > PROTOCOLS_MAX {
+        return refuse("the member names too many protocols");
+    }
+    let is_large = |(_, metadata): &(_, bytes::Bytes)| metadata.len() > batch_bytes_max;
+    match join.protocols.iter().any(is_large) {
+        true => refuse("the member's metadata is larger than a record may be"),
+        false => Ok(()),
+    }
+}
 
 impl Group {
     pub(super) fn join(
@@ -19,6 +50,11 @@ impl Group {
         ticket: Ticket,
         topics: &dyn Topics,
     ) -> Step {
+        if let Err(error) = check_size(&join, self.config.batch_bytes_max) {
+            let member_id = join.member_id;
+            let refused = Err(JoinRefused { error, member_id });
+            return Step::reply(ticket, Reply::Join(refused));
+        }
         if let Some(consumer) = &mut self.consumer
             && !consumer.is_empty()
         {

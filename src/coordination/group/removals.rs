@@ -85,15 +85,13 @@ impl Group {
 
     fn delete_more(&mut self, now: Now) -> Step {
         if let Err(error) = self.check_delete() {
-            let tickets = std::mem::take(&mut self.removals.deleting);
-            self.removals.settle(now);
-            return Step {
-                records: Vec::new(),
-                replies: answers(tickets, &Err(error)),
-            };
+            return self.refuse_deletion(now, error);
         }
         let mut room = Room::of_batch(self.config.batch_bytes_max);
         let mut removal = self.offsets.plan_all(&self.id, &mut room);
+        if removal.has_more && removal.records.is_empty() {
+            return self.refuse_deletion(now, GroupError::TooLarge);
+        }
         let mut replies = Vec::new();
         if !removal.has_more && self.add_own_tombstones(&mut removal.records, &mut room) {
             replies = answers(std::mem::take(&mut self.removals.deleting), &Ok(()));
@@ -102,6 +100,15 @@ impl Group {
         Step {
             records: removal.records,
             replies,
+        }
+    }
+
+    fn refuse_deletion(&mut self, now: Now, error: GroupError) -> Step {
+        let tickets = std::mem::take(&mut self.removals.deleting);
+        self.removals.settle(now);
+        Step {
+            records: Vec::new(),
+            replies: answers(tickets, &Err(error)),
         }
     }
 
@@ -154,7 +161,8 @@ impl Group {
         if !has_more && !removal.keeps_some && !self.has_members() {
             has_more = !self.add_own_tombstones(&mut removal.records, &mut room);
         }
-        self.removals.expiring = has_more;
+        // What no batch can hold waits for the next check.
+        self.removals.expiring = has_more && !removal.records.is_empty();
         self.removals.settle(now);
         Step {
             records: removal.records,

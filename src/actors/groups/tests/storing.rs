@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bench::*;
-use crate::coordination::messages::{GroupError, Reply};
+use crate::coordination::messages::{CommitOffset, GroupError, Reply, Request};
 use crate::record::{Codec, batches};
 use crate::storage::disk::{Call, FaultyDisk, MemoryDisk};
 
@@ -167,4 +167,43 @@ async fn compressed_batches_are_written_and_loaded() {
     for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
         assert_eq!(groups.committed(codec.name()).await, 5, "{}", codec.name());
     }
+}
+
+#[actix::test]
+async fn a_group_with_more_offsets_than_one_batch_of_tombstones_can_be_deleted() {
+    tokio::time::pause();
+    let groups = GroupBench::start(memory(), &[]).await;
+    for start in [0, 10_000, 20_000] {
+        let Request::CommitOffsets(mut request) = commit(7) else {
+            unreachable!()
+        };
+        let one = request.offsets[0].clone();
+        let partitions = start..start + 10_000;
+        request.offsets = partitions
+            .map(|partition| CommitOffset {
+                partition,
+                ..one.clone()
+            })
+            .collect();
+        let stored = groups.ask("g", Request::CommitOffsets(request)).await;
+        assert!(matches!(stored, Some(Reply::CommitOffsets(Ok(_)))));
+    }
+    let deleted = groups.ask("g", Request::Delete).await;
+    assert_eq!(deleted, Some(Reply::Delete(Ok(()))));
+    assert_eq!(groups.committed("g").await, -1);
+    assert_eq!(groups.quota.held(), 0);
+}
+
+#[actix::test]
+async fn a_list_that_would_leave_out_groups_is_an_error() {
+    tokio::time::pause();
+    let groups = GroupBench::by_hand(memory(), &[]).await;
+    groups.bench.work_all().await;
+    let committing = groups.send("g", commit(1)).await;
+    // Its log takes nothing until the disk works again.
+    let list = groups.list().await;
+    assert_eq!(list, Err(GroupError::CoordinatorNotAvailable));
+    groups.bench.work_all().await;
+    assert_eq!(answer(committing).await, stored());
+    assert_eq!(groups.list().await.unwrap(), ["g Empty"]);
 }

@@ -57,6 +57,10 @@ pub struct ConsumerGroup {
 
 /// How many members are put out in one step at most, so that its records fit in a batch.
 const FENCED_MAX: usize = 1_000;
+/// What a member's tombstone takes beside the names of group and member, at most.
+const TOMBSTONE_BYTES: usize = 48;
+/// How long expressions are left alone whose resolution could not be stored.
+const RESOLUTION_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 impl ConsumerGroup {
     /// A group nothing is known of.
@@ -215,7 +219,10 @@ impl ConsumerGroup {
     pub fn handle_timeout(&mut self, now: Now, config: &GroupConfig, topics: &dyn Topics) -> Step {
         let mut fenced = BTreeSet::new();
         let mut resolve = false;
+        // Half a batch of tombstones: the rest is for what else the step says.
+        let mut bytes_left = config.batch_bytes_max / 2;
         while fenced.len() < FENCED_MAX
+            && bytes_left > 0
             && let Some(deadline) = self.sessions.expire(now.moment)
         {
             match deadline {
@@ -224,6 +231,8 @@ impl ConsumerGroup {
                 | Deadline::Revocation(member)
                 | Deadline::Join(member)
                 | Deadline::Sync(member) => {
+                    let tombstone = self.id.len() + member.len() + TOMBSTONE_BYTES;
+                    bytes_left = bytes_left.saturating_sub(3 * tombstone);
                     fenced.insert(member);
                 }
             }
@@ -329,7 +338,13 @@ impl ConsumerGroup {
 
     /// The records of the last step were refused: what was begun for them is begun anew.
     pub fn handle_append_failed(&mut self, now: Now, config: &GroupConfig) -> Step {
-        self.handle_loaded(now, config)
+        let step = self.handle_loaded(now, config);
+        if !self.state.expression_members.is_empty() {
+            // A log that refuses what was resolved would refuse it again, and at once for ever.
+            let at = now.moment + RESOLUTION_RETRY_AFTER;
+            self.sessions.set(Deadline::Expressions, at);
+        }
+        step
     }
 
     /// When [`ConsumerGroup::handle_timeout`] is to be called; it may turn out to be too early.

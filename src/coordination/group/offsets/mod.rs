@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::coordination::messages::GroupError;
 use crate::protocol::consumer_offsets::{OffsetValue, Record};
 
-pub use removal::{Expiry, Removal, Room};
+pub use removal::{Expiry, RECORD_OVERHEAD, Removal, Room};
 #[cfg(test)]
 pub(super) use table::PACKED_BYTES;
 use table::TopicOffsets;

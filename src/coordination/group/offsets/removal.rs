@@ -15,8 +15,9 @@ use super::{CommittedOffsets, Planned};
 /// What a batch takes for itself (format 2).
 const BATCH_HEADER_BYTES: usize = 61;
 /// At most what a record takes around its key and value: the lengths of itself, key and value,
-/// attributes, deltas of time and offset, the count of headers.
-const RECORD_OVERHEAD: usize = 32;
+/// attributes, deltas of time and offset, the count of headers. Who makes the batches counts the
+/// same: a step that fits by this count must not be refused by another.
+pub const RECORD_OVERHEAD: usize = 32;
 
 /// The bytes a batch still has, counted so that it never turns out larger.
 #[derive(Debug, Clone, Copy)]

@@ -101,3 +101,24 @@ fn what_is_committed_while_a_large_group_is_being_deleted_goes_too() {
     assert_eq!(answered, [(Ticket(500), Reply::Delete(Ok(())))]);
     assert!(group.group.is_gone());
 }
+
+/// `max.message.bytes` of the offsets topic can be changed to anything.
+#[test]
+fn what_no_batch_can_take_away_is_refused_and_not_tried_for_ever() {
+    let mut group = Driven::new(GroupConfig::default());
+    group.commit(&[("t", 0, 1)]);
+    let tiny = GroupConfig {
+        batch_bytes_max: 50,
+        ..GroupConfig::default()
+    };
+    group.group.set_config(Arc::new(tiny));
+    assert_eq!(
+        group.answer(Request::Delete),
+        Reply::Delete(Err(GroupError::TooLarge))
+    );
+    assert_eq!(group.group.next_timeout(), None);
+    group.wall.0 += 30 * 24 * 60 * 60 * 1_000;
+    group.expire();
+    assert_eq!(group.group.next_timeout(), None);
+    assert_eq!(group.fetch_all().len(), 1);
+}

@@ -290,3 +290,28 @@ fn a_fetch_in_the_name_of_a_member_is_checked_by_a_consumer_group_alone() {
     let answer = consumer.answer(fetch("m", epoch));
     assert_eq!(answer, Reply::FetchOffsets(Ok(Vec::new())));
 }
+
+#[test]
+fn a_member_that_could_never_be_written_down_is_refused_before_others_wait_for_it() {
+    let mut group = group();
+    let mut refused = |change: &dyn Fn(&mut Join)| {
+        let Request::Join(mut join) = join("consumer") else {
+            unreachable!()
+        };
+        change(&mut join);
+        let reply = group.answer(Request::Join(join));
+        let Reply::Join(Err(refused)) = &reply else {
+            panic!("{reply:?}")
+        };
+        assert!(matches!(refused.error, GroupError::InvalidRequest(_)));
+    };
+    let long: Arc<str> = Arc::from("x".repeat(32_750));
+    refused(&|join| join.client.id = Arc::clone(&long));
+    refused(&|join| join.instance_id = Some(Arc::clone(&long)));
+    refused(&|join| join.protocol_type = Arc::clone(&long));
+    refused(&|join| join.protocols[0].0 = Arc::clone(&long));
+    refused(&|join| join.protocols = vec![join.protocols[0].clone(); 101]);
+    refused(&|join| join.protocols[0].1 = vec![0; 2_000_000].into());
+    assert!(group.group.is_gone());
+    assert_eq!(group.log, []);
+}

@@ -182,3 +182,17 @@ fn a_group_may_have_only_so_many_expressions() {
     ));
     assert!(world.ask(&joining_by("late", "t1")).is_ok());
 }
+
+#[test]
+fn expressions_that_could_not_be_stored_are_left_alone_for_a_while() {
+    let mut world = World::new(&[("foo", 1)]);
+    world.ask(&joining_by("a", "foo.*")).unwrap();
+    world.milliseconds += 20_000;
+    let now = world.now();
+    world.group.handle_append_failed(now, &world.config);
+    let next = world.group.next_timeout().unwrap();
+    assert!(
+        next > now.moment,
+        "a log that refuses is not asked in a loop"
+    );
+}

@@ -389,3 +389,31 @@ fn a_refused_append_leaves_no_member_behind() {
     assert_eq!(world.group.next_timeout(), None);
     assert_eq!(world.join("a", &["foo"]).member_epoch, 2);
 }
+
+#[test]
+fn members_that_fall_silent_together_are_put_out_in_steps_that_fit_a_batch() {
+    let mut world = World::new(&[("foo", 1)]);
+    for member in 0..60 {
+        world.join(&format!("member-{member}"), &["foo"]);
+    }
+    world.config.batch_bytes_max = 4_000;
+    let before = world.log.len();
+    world.milliseconds += 60_000;
+    let mut steps = 0;
+    while !world.group.is_empty() {
+        let now = world.now();
+        let step = world
+            .group
+            .handle_timeout(now, &world.config, &world.cluster);
+        let bytes: usize = step
+            .records
+            .iter()
+            .map(|record| record.key_bytes_max() + 32)
+            .sum();
+        assert!(bytes < 4_000, "{bytes}");
+        world.take(step);
+        steps += 1;
+        assert!(steps < 100);
+    }
+    assert!(world.log.len() > before + 180);
+}
