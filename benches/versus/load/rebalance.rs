@@ -20,13 +20,14 @@ use crate::wire::{Connection, PATIENCE};
 
 const BUFFER_BYTES: usize = 1 << 12;
 
-/// `topic= partitions=9 rounds=200 tag=`; the topic is for the consumer protocol.
+/// `topic= partitions=12 rounds=200 tag=`; the topic is for the
+/// consumer protocol, its partitions a multiple of six.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (address, rounds) = (args.address()?, args.number("rounds", 200)?);
     let tag = args.word("tag", "0");
     classic::find_coordinator(&mut Connection::open(address, BUFFER_BYTES)?, "versus")?;
     let classic = Classic::new(address, &format!("versus-classic-{tag}"))?.rounds(rounds)?;
-    let (topic, partitions) = (args.text("topic")?, args.number("partitions", 9)?);
+    let (topic, partitions) = (args.text("topic")?, args.number("partitions", 12)?);
     let group = format!("versus-consumer-{tag}");
     let consumer = Consumer::new(address, &group, topic, partitions)?.rounds(rounds)?;
     gate::result(&json!({"classic": classic, "consumer": consumer}))

@@ -28,7 +28,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Turns in which a group that is not stable is told what to do.
 const TURNS_MAX: usize = 2_000;
 
-/// `topic= partitions=10000 members=1000 connections=20 joins=5 quiet_seconds=4 tag=`.
+/// `topic= partitions=10000 members=1000 connections=20 joins=5 quiet_seconds=4 tag=`. Two parts
+/// between marks: quiet, and the joins.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let address = args.address()?;
     let group = format!("versus-large-{}", args.word("tag", "0"));
@@ -47,21 +48,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let quiet = Duration::from_secs(args.number("quiet_seconds", 4)?);
     // An assignment is due at once after a pause.
     std::thread::sleep(Duration::from_secs(2));
-    let (watched, quiet_waits) = watched(address, &group, || {
-        let since = now_ns();
-        while now_ns() - since < u64::try_from(quiet.as_nanos())? {
-            large.glance()?;
-        }
-        Ok(())
-    })?;
-    watched?;
     gate::mark(args.gated(), "begin")?;
-    let joins = args.number("joins", 5)?;
-    let (joined, busy_waits) = self::watched(address, &group, || large.joins(joins))?;
+    let since = now_ns();
+    let (looked, quiet_waits) = watched(address, &group, || large.quiet(quiet))?;
+    let quiet_seconds = (now_ns() - since) as f64 / 1e9;
+    gate::mark(args.gated(), "end")?;
+    looked?;
+    gate::mark(args.gated(), "begin")?;
+    let (since, joins) = (now_ns(), args.number("joins", 5)?);
+    let (joined, busy_waits) = watched(address, &group, || large.joins(joins))?;
+    let join_seconds = (now_ns() - since) as f64 / 1e9;
     gate::mark(args.gated(), "end")?;
     let (mut stable, heartbeats) = joined?;
     gate::result(&json!({
         "members": large.members.len(), "formed_ms": formed_ms, "joins": joins, "heartbeats": heartbeats,
+        "quiet_seconds": quiet_seconds, "join_seconds": join_seconds,
         "stable": stats::summary(&mut stable), "quiet": quiet_waits, "rebalancing": busy_waits,
     }))
 }
@@ -118,6 +119,15 @@ impl Large {
             .zip(&answers)
             .map(|(member, answer)| member.told(answer))
             .collect()
+    }
+
+    /// Only reports for so long.
+    fn quiet(&mut self, time: Duration) -> Result<(), Failure> {
+        let since = now_ns();
+        while now_ns() - since < u64::try_from(time.as_nanos())? {
+            self.glance()?;
+        }
+        Ok(())
     }
 
     /// A fiftieth of the members reports, so that all do every five seconds.
