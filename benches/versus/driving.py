@@ -41,21 +41,25 @@ def load_program():
 
 
 def call(command, server=None, within=180, touch_mib=0):
-    """Runs a load; its result, with `cpu_ns` of the server between its marks when there is a server."""
+    """Runs a load; its result, with `cpu_ns` of the server between its marks when there is a server.
+
+    A load may have several pairs of marks: what the server did in each is in `parts`, and `cpu_ns` is that of the last.
+    """
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     watchdog = threading.Timer(within, process.kill)
     watchdog.start()
     before = after = None
-    result = {}
+    result, parts = {}, []
     try:
         for line in process.stdout:
             word = line.strip()
             if word == "begin":
                 touch_memory(touch_mib)
-                before = server.cpu_ns()
+                before = taken(server)
             elif word == "end":
                 time.sleep(SETTLE_SECONDS)
-                after = server.cpu_ns()
+                after = taken(server)
+                parts.append(between(before, after))
             else:
                 result = json.loads(word)
                 continue
@@ -70,7 +74,8 @@ def call(command, server=None, within=180, touch_mib=0):
     if process.returncode != 0 or not result:
         raise RuntimeError(f"{' '.join(command[:2])}: status {process.returncode}: {errors.strip()[-400:]}")
     if after is not None:
-        result["cpu_ns"] = after - before
+        result["parts"] = parts
+        result["cpu_ns"] = parts[-1]["cpu_ns"]
     return result
 
 
@@ -91,6 +96,17 @@ def touch_memory(mib):
         taken.append(memory)
     for memory in taken:
         memory.close()
+
+
+def taken(server):
+    user, system = server.user_and_system_ns()
+    return {"cpu_ns": server.cpu_ns(), "user_ns": user, "system_ns": system, "resident_kib": server.resident_kib()}
+
+
+def between(before, after):
+    """What a server used from one mark to the next, and its resident memory at both."""
+    used = {key: after[key] - before[key] for key in ("cpu_ns", "user_ns", "system_ns")}
+    return {**used, "resident_kib": (before["resident_kib"], after["resident_kib"])}
 
 
 def words(options):

@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import time
 
+import groups
 from brokers import kafka
 from driving import OUT, ROOT
 
@@ -155,6 +156,14 @@ def lifecycle(samples):
     return table(["start, stop, memory", "Milena", "goal", "Kafka"], rows) if rows else ""
 
 
+def coordinator(samples):
+    rows = [[title, samples.shown(figure, "milena", name), judged(goal, samples.median(figure, "milena", name)),
+             samples.shown(figure, "kafka", name), samples.ratio(figure, name)]
+            for figure, name, title, goal in groups.ROWS
+            if samples.all(figure, "milena", name) or samples.all(figure, "kafka", name)]
+    return table(["groups", "Milena", "goal", "Kafka", "Kafka / Milena"], rows) if rows else ""
+
+
 def many(found):
     """`found` by server, as lifecycle.many gives it."""
     rows = []
@@ -196,7 +205,7 @@ def write(samples, figures, found_many, how):
     facts = {**machine(), **how}
     head = ", ".join(f"{key} {value}" for key, value in facts.items())
     parts = [cpu(samples, figures), throughput(samples, figures), latency(samples, figures), lifecycle(samples),
-             many(found_many)]
+             coordinator(samples), many(found_many)]
     text = f"{head}\n\nMedians over rounds, the smallest and the largest behind them.\n\n" + "\n".join(filter(None, parts))
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "report.md").write_text(text)

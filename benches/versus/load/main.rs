@@ -8,18 +8,25 @@
 mod admin;
 mod args;
 mod batch;
+mod classic;
+mod commits;
 mod consume;
+mod consumer;
+mod crew;
 mod epoll;
 mod fdatasync;
 mod fetch;
 mod floor;
 mod gate;
+mod groups_idle;
 mod keyed;
 mod latency;
 mod many;
 mod memory;
 mod produce;
+mod rebalance;
 mod relay;
+mod stall;
 mod stats;
 mod wire;
 
@@ -48,6 +55,11 @@ const COMMANDS: &[(&str, Command)] = &[
     ("floor", floor::serve),
     ("fdatasync", fdatasync::run),
     ("many", many::run),
+    ("groups-idle", groups_idle::run),
+    ("commits", commits::run),
+    ("offset-wait", commits::wait),
+    ("rebalance", rebalance::run),
+    ("stall", stall::run),
     ("start-in-memory", memory::run),
 ];
 

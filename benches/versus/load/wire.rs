@@ -137,6 +137,11 @@ impl Connection {
     ) -> Result<A, Failure> {
         let frame = encode_request(1, version, Some(CLIENT_ID), request)?;
         self.send(&frame)?;
+        self.hear(version)
+    }
+
+    /// The answer to what was sent before.
+    pub(crate) fn hear<A: Answer>(&mut self, version: i16) -> Result<A, Failure> {
         let answer = bytes::Bytes::copy_from_slice(self.receive()?);
         Ok(decode_response::<A>(answer, version)?.1)
     }
