@@ -120,7 +120,8 @@ def offsets_load(kind, driver, directory, asked):
     numbers = {"offsets": groups * 100}
     with broker(kind, driver, directory) as server:
         shape = {"topic": topic(driver, server, 100), "partitions": 100, "groups": groups}
-        driver.load("commits", server, within=900, kind="simple", commits=groups * 100, warm="no", **shape)
+        # One connection, whose turn is every group once: several share a total as they are served.
+        driver.load("commits", server, within=900, kind="simple", commits=groups * 100, warm="no", connections=1, **shape)
         for name, number in (("clean", signal.SIGTERM), ("killed", signal.SIGKILL)):
             server.end(number)
             begun = time.perf_counter()
