@@ -7,6 +7,8 @@ import contextlib
 import pathlib
 import shutil
 import signal
+import socket
+import struct
 import tempfile
 import time
 
@@ -16,14 +18,27 @@ NAMES = ["groups-idle", "commits", "rebalance", "offsets-load", "stall"]
 QUIET = ["group.initial.rebalance.delay.ms=0"]
 
 
+# Size, FindCoordinator 1, correlation id 1, no client id, key "versus", a group's.
+FIND_COORDINATOR = struct.pack(">ihhihh6sb", 19, 10, 1, 1, -1, 6, b"versus", 0)
+
+
+def prime(driver, server):
+    """The first question makes the offsets topic; Kafka answers it before it coordinates all of its partitions."""
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+        client.sendall(FIND_COORDINATOR)
+        client.recv(4)
+    driver.load("offset-wait", server, topic="versus", partitions=0, groups=2450)
+
+
 @contextlib.contextmanager
-def broker(kind, directory, overrides=()):
+def broker(kind, driver, directory, overrides=()):
     """A server with these settings, which is gone afterwards."""
     place = pathlib.Path(tempfile.mkdtemp(prefix=f"{kind}-groups-", dir=directory))
     server = brokers.BROKERS[kind](place, overrides=[*QUIET, *overrides])
     try:
         server.start()
         time.sleep(1 if kind == "milena" else 5)
+        prime(driver, server)
         yield server
     finally:
         server.discard()
@@ -33,7 +48,7 @@ def broker(kind, directory, overrides=()):
 def idle(kind, driver, directory, asked):
     """Groups of three members, 30 members a connection, one heartbeat each three seconds."""
     seconds = 6 if asked.quick else 20
-    with broker(kind, directory) as server:
+    with broker(kind, driver, directory) as server:
         if kind == "kafka":
             driver.load("commits", server, kind="member", topic=topic(driver, server, 1), groups=64, commits=20_000,
                         fetches=20_000, tag="warm")
@@ -65,7 +80,7 @@ def commits(kind, driver, directory, asked):
     """Offsets of one partition a request, and of a hundred; of committers that are no members, and of members."""
     size = 0.1 if asked.quick else 1
     numbers = {}
-    with broker(kind, directory) as server:
+    with broker(kind, driver, directory) as server:
         name = topic(driver, server, 100)
         for who, partitions, count in (("simple", 1, 200_000), ("member", 1, 200_000), ("simple", 100, 1_000_000)):
             options = {"topic": name, "kind": who, "partitions": partitions, "groups": 64, "connections": 4, "window": 64,
@@ -88,7 +103,7 @@ def rebalance(kind, driver, directory, asked):
     """A third member joins a small group."""
     overrides = ["group.consumer.assignment.interval.ms=0", "group.consumer.heartbeat.interval.ms=1000",
                  "group.consumer.min.heartbeat.interval.ms=1000"]
-    with broker(kind, directory, overrides) as server:
+    with broker(kind, driver, directory, overrides) as server:
         name = topic(driver, server, 12)
         rounds = 20 if asked.quick else 200
         for turn in range(2 if kind == "kafka" else 1):
@@ -103,9 +118,10 @@ def offsets_load(kind, driver, directory, asked):
     """A stop, and a start with many committed offsets: from the start until groups have theirs."""
     groups = 1000 if asked.quick else 10_000
     numbers = {"offsets": groups * 100}
-    with broker(kind, directory) as server:
+    with broker(kind, driver, directory) as server:
         shape = {"topic": topic(driver, server, 100), "partitions": 100, "groups": groups}
-        driver.load("commits", server, within=900, kind="simple", commits=groups * 100, warm="no", **shape)
+        # One connection, whose turn is every group once: several share a total as they are served.
+        driver.load("commits", server, within=900, kind="simple", commits=groups * 100, warm="no", connections=1, **shape)
         for name, number in (("clean", signal.SIGTERM), ("killed", signal.SIGKILL)):
             server.end(number)
             begun = time.perf_counter()
@@ -124,7 +140,7 @@ def stall(kind, driver, directory, asked):
     # Kafka holds files and memory maps open for each partition, of which the system gives it only so many.
     members, partitions = (100, 1000) if asked.quick else (1000, 10_000 if kind == "milena" else 2000)
     joins = 2 if asked.quick else 5
-    with broker(kind, directory) as server:
+    with broker(kind, driver, directory) as server:
         result = driver.load("stall", server, gated=True, within=900, topic=topic(driver, server, partitions, "large"),
                              partitions=partitions, members=members, joins=joins)
     quiet, busy = result["parts"]
