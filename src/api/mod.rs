@@ -62,6 +62,8 @@ mod testing_tests;
 mod node_tests;
 
 #[cfg(test)]
+mod consumer_groups_tests;
+#[cfg(test)]
 mod groups_tests;
 
 use std::collections::HashSet;
