@@ -207,7 +207,7 @@ impl Broker {
         let (tell_fatal, fatal) = watch::channel(None);
         let fatal_panic = starting::fatal_on_panic(&environment, tell_fatal.clone());
         let core = Arc::downgrade(&fatal_panic);
-        let places = Places::start(config.engine.data_threads.unwrap_or(1));
+        let places = Places::start(config.engine.data_threads.unwrap_or_else(data_threads));
         let image = Arc::new(ArcSwap::from_pointee(Image::default()));
         let tables = config.tables();
         let opening = starting::opening(&config, &environment, &disks, clock, &tables);
@@ -261,6 +261,12 @@ impl Broker {
         running.open_doors(&config, listeners, Arc::clone(&receptions));
         Ok(running.with_handle(&config, clock, opening.settings, receptions, fatal))
     }
+}
+
+/// One event loop for every two cores, where nobody says otherwise: the kernel's half of the work, the
+/// disk threads and the clients of a small machine want cores as well.
+fn data_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
 /// The partition hosts, who are told of a change of the metadata first.

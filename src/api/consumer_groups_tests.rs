@@ -17,6 +17,7 @@ use crate::protocol::messages::{
     ConsumerGroupHeartbeatResponse, wire_uuid,
 };
 
+/// A join of the consumer protocol.
 fn joining() -> ConsumerGroupHeartbeatRequest {
     message!(ConsumerGroupHeartbeatRequest {
         group_id: "g".into(),

@@ -595,7 +595,6 @@ fn groups_are_deleted_each_once() {
     }
 }
 
-/// A join of the consumer protocol.
 /// Each would be told with all its members, and all its offsets, as often as it is named.
 #[test]
 fn a_group_or_a_partition_that_is_named_again_and_again_is_told_once() {
