@@ -1,6 +1,6 @@
 //! What the handlers of groups share: who asks, what a group that gave another answer means.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::gateway::Gateway;
@@ -41,9 +41,23 @@ pub(super) fn bounded_once<T>(
     groups: Vec<T>,
     name: impl Fn(&T) -> &StrBytes,
 ) -> Vec<T> {
-    let mut seen = HashSet::new();
+    bounded_times(gateway, groups, 1, name)
+}
+
+/// The same, and each group so many times: what may be asked of a group in several ways.
+pub(super) fn bounded_times<T>(
+    gateway: &Gateway,
+    groups: Vec<T>,
+    times_max: u32,
+    name: impl Fn(&T) -> &StrBytes,
+) -> Vec<T> {
+    let mut seen: HashMap<StrBytes, u32> = HashMap::new();
     let mut groups = bounded(gateway, groups);
-    groups.retain(|group| seen.insert(name(group).clone()));
+    groups.retain(|group| {
+        let times = seen.entry(name(group).clone()).or_default();
+        *times += 1;
+        *times <= times_max
+    });
     groups
 }
 

@@ -597,7 +597,7 @@ fn groups_are_deleted_each_once() {
 
 /// Each would be told with all its members, and all its offsets, as often as it is named.
 #[test]
-fn a_group_or_a_partition_that_is_named_again_and_again_is_told_once() {
+fn a_group_or_a_partition_that_is_named_again_and_again_is_told_once_or_a_few_times() {
     let desk = Desk::new();
     let names = || vec!["g".into(); 3];
     let dead = || Err(GroupError::GroupIdNotFound(String::new()));
@@ -626,15 +626,15 @@ fn a_group_or_a_partition_that_is_named_again_and_again_is_told_once() {
             member_id: None,
         })
     };
-    answer_with(
-        &desk,
-        Reply::FetchOffsets(Ok(vec![found("t", 1, 5), found("t", 0, 6)])),
-    );
+    for _ in 0..16 {
+        let offsets = vec![found("t", 1, 5), found("t", 0, 6)];
+        answer_with(&desk, Reply::FetchOffsets(Ok(offsets)));
+    }
     let request = message!(OffsetFetchRequest {
-        groups: vec![group(), group()],
+        groups: (0..100).map(|_| group()).collect(),
     });
     let answer: OffsetFetchResponse = desk.ask(8, request);
-    assert_eq!(answer.groups.len(), 1);
+    assert_eq!(answer.groups.len(), 16);
     let partitions = answer.groups[0].topics.iter().flat_map(|t| &t.partitions);
     let told: Vec<_> = partitions
         .map(|p| (p.partition_index, p.committed_offset))

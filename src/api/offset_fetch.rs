@@ -12,7 +12,7 @@ use std::sync::Arc;
 use self::answer::{Found, FoundGroup, FoundPartition, FoundTopic};
 use super::errors::group_code;
 use super::gateway::Gateway;
-use super::groups::{bounded_once, failure, owned};
+use super::groups::{bounded_times, failure, owned};
 use super::peer::{Operation, Peer, Resource, authorize};
 use crate::coordination::messages::{
     FetchOffsets, FetchedOffset, GroupError, Reply, Request, WantedOffsets,
@@ -32,6 +32,10 @@ const FIRST_WITH_GROUPS: i16 = 8;
 /// The first version that names topics by id.
 const FIRST_WITH_TOPIC_IDS: i16 = 10;
 
+/// How often one request may ask about a group: of some topics and of others, as one member and as
+/// another. An answer takes many times the bytes of its question.
+const QUESTIONS_PER_GROUP_MAX: u32 = 16;
+
 /// Answers.
 pub(super) async fn handle(
     gateway: &Gateway,
@@ -40,7 +44,10 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> OffsetFetchResponse {
     let require_stable = request.require_stable;
-    let mut groups = bounded_once(gateway, groups(request, version), |group| &group.group_id);
+    let groups = groups(request, version);
+    let mut groups = bounded_times(gateway, groups, QUESTIONS_PER_GROUP_MAX, |group| {
+        &group.group_id
+    });
     groups.iter_mut().for_each(name_partitions_once);
     let image = gateway.image.load_full();
     let desks: Vec<Desk<'_>> = groups
