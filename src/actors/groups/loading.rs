@@ -1,8 +1,10 @@
 //! Loading a shard: the log of its partition read to its end and replayed into machines.
 //!
 //! Runs on the disk threads, a chunk a job, so that neither the arbiter stands still nor other jobs
-//! of the directory wait long. Invariant: memory is one chunk and what the groups are; what cannot
-//! be read is counted, told once and left out, and ends nothing.
+//! of the directory wait long. Invariant: memory is one chunk and what the groups are. A batch that
+//! is damaged ends the load, for it may have held the newest commit of any group, and an older one
+//! must not be told in its place; a record that is whole and says nothing to this version is
+//! counted, told once and left out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +30,16 @@ pub(super) enum LoadError {
     /// Its files cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Commits are lost to it.
+    #[error(
+        "a batch at or behind offset {from} is damaged ({why}); its groups are served again once the partition's files are restored"
+    )]
+    Damaged {
+        /// Where the chunk begins in which it lies.
+        from: Offset,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The directory's threads are gone.
     #[error(transparent)]
     Threads(#[from] DiskThreadsEnded),
@@ -90,7 +102,7 @@ struct Loading {
 }
 
 impl Loading {
-    fn read_chunk(&mut self, log: &LogReader) -> Result<(), ReadError> {
+    fn read_chunk(&mut self, log: &LogReader) -> Result<(), LoadError> {
         let bytes_max = self.settings.load_bytes;
         let plan = match log.plan(self.next, bytes_max, self.end, true) {
             // What lay before the log's start was deleted meanwhile.
@@ -103,13 +115,11 @@ impl Loading {
             plan => plan?,
         };
         self.buffer.clear();
-        plan.read(&mut self.buffer)?;
+        plan.read(&mut self.buffer).map_err(ReadError::from)?;
         let buffer = std::mem::take(&mut self.buffer);
         for batch in batches(&buffer) {
-            match batch {
-                Ok((header, bytes)) => self.replay_batch(&header, bytes),
-                Err(error) => self.skip(&format!("a batch: {error}")),
-            }
+            let (header, bytes) = batch.map_err(|error| self.damaged(&error))?;
+            self.replay_batch(&header, bytes)?;
         }
         self.buffer = buffer;
         self.next = match plan.next_offset() {
@@ -120,34 +130,35 @@ impl Loading {
         Ok(())
     }
 
-    fn replay_batch(&mut self, header: &BatchHeader, bytes: &[u8]) {
+    fn replay_batch(&mut self, header: &BatchHeader, bytes: &[u8]) -> Result<(), LoadError> {
+        if !verify_crc(bytes) {
+            return Err(self.damaged(&"its checksum is wrong"));
+        }
         // Offsets of transactions count when their marker says so, which nothing here writes yet.
         if header.is_control() {
-            return;
+            return Ok(());
         }
         if header.is_transactional() {
-            return self.skip("a batch of a transaction");
-        }
-        if !verify_crc(bytes) {
-            return self.skip("a batch with a wrong checksum");
+            self.skip("a batch of a transaction");
+            return Ok(());
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         let bytes_max = self.settings.decompressed_bytes_max;
-        match records(header, bytes, bytes_max, &mut scratch) {
-            Ok(mut reader) => loop {
-                match reader.next() {
-                    Ok(Some(record)) => self.replay(record.key, record.value),
-                    Ok(None) => break,
-                    Err(fault) => {
-                        self.skip(&format!("the rest of a batch: {fault}"));
-                        break;
-                    }
-                }
-            },
-            Err(fault) => self.skip(&format!("a batch: {fault}")),
+        let mut reader = records(header, bytes, bytes_max, &mut scratch)
+            .map_err(|fault| self.damaged(&fault))?;
+        while let Some(record) = reader.next().map_err(|fault| self.damaged(&fault))? {
+            self.replay(record.key, record.value);
         }
         scratch.trim();
         self.scratch = scratch;
+        Ok(())
+    }
+
+    fn damaged(&self, why: &dyn std::fmt::Display) -> LoadError {
+        LoadError::Damaged {
+            from: self.next,
+            why: why.to_string(),
+        }
     }
 
     fn replay(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {

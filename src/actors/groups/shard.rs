@@ -34,6 +34,8 @@ use crate::replication::Acks;
 
 /// How long a shard whose partition is offline waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The same of one whose log is damaged, which it reads up to there each time.
+const LOOK_AGAIN_AT_DAMAGE: Duration = Duration::from_secs(60);
 /// The longest id a group may have: what the keys of its records can say.
 const GROUP_ID_BYTES_MAX: usize = i16::MAX as usize;
 /// How long a list waits for a group whose log is slow.
@@ -161,7 +163,11 @@ impl GroupShardActor {
         }
         self.state = State::Unavailable;
         self.first_load = None;
-        ctx.run_later(LOOK_AGAIN, GroupShardActor::load);
+        let wait = match error {
+            LoadError::Damaged { .. } => LOOK_AGAIN_AT_DAMAGE,
+            LoadError::Absent | LoadError::Read(_) | LoadError::Threads(_) => LOOK_AGAIN,
+        };
+        ctx.run_later(wait, GroupShardActor::load);
     }
 
     fn move_in(&mut self, id: Arc<str>, group: Group, place: GroupPlace, ctx: &Context<Self>) {

@@ -1,16 +1,17 @@
 //! How shards and groups come and go: loading, leadership, limits, retention.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::bench::*;
 use crate::actors::groups::shard::LoseGroup;
-use crate::actors::partition_host::tests::bench::{topic, topic_id};
+use crate::actors::partition_host::tests::bench::{DIRECTORY, topic, topic_id};
 use crate::coordination::messages::{GroupError, Reply, Request};
 use crate::metadata::MetadataRecord;
-use crate::model::BrokerId;
+use crate::model::{BrokerId, CONSUMER_OFFSETS};
 use crate::record::{BatchBuilder, ControlType, Scratch, ValidBatch};
-use crate::storage::disk::MemoryDisk;
+use crate::storage::disk::{Disk, MemoryDisk, OpenMode};
 
 fn memory() -> Arc<MemoryDisk> {
     Arc::new(MemoryDisk::new())
@@ -66,7 +67,27 @@ async fn while_a_shard_loads_its_askers_are_told_so() {
 }
 
 #[actix::test]
-async fn what_cannot_be_read_is_counted_and_passed_over() {
+async fn offsets_behind_a_damaged_batch_are_not_told_in_the_place_of_those_in_it() {
+    tokio::time::pause();
+    let disk = memory();
+    let groups = GroupBench::start(disk.clone(), &[]).await;
+    assert_eq!(groups.commit("g", 4).await, stored());
+    assert_eq!(groups.commit("g", 5).await, stored());
+    groups.bench.stop().await;
+    let log = format!("{DIRECTORY}/{CONSUMER_OFFSETS}-0/{:020}.log", 0);
+    let log = Path::new(&log);
+    let bytes = disk.open(log, OpenMode::Read).unwrap().length().unwrap();
+    // The last byte but one: in the record of the second commit.
+    let position = usize::try_from(bytes).unwrap() - 2;
+    disk.flip_bit(log, position, 0).unwrap();
+    let groups = GroupBench::start(disk, &[]).await;
+    let unavailable = failed(GroupError::CoordinatorNotAvailable);
+    assert_eq!(groups.ask("g", fetch_all()).await, unavailable);
+    assert_eq!(groups.commit("g", 6).await, unavailable);
+}
+
+#[actix::test]
+async fn what_is_whole_and_says_nothing_is_counted_and_passed_over() {
     tokio::time::pause();
     let disk = memory();
     let groups = GroupBench::start(disk.clone(), &[]).await;
