@@ -185,6 +185,7 @@ fn start_directory(
         open_files,
         closed_logs: taken.closed_logs,
         lock: Arc::downgrade(&taken.lock),
+        metrics: environment.metrics.clone(),
     })))
 }
 

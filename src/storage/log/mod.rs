@@ -99,6 +99,8 @@ pub struct Log {
     /// What its directory's time of change was when the log was opened as it had been closed; the
     /// outer one is none when it was opened in another way.
     untouched_since: Option<Option<Timestamp>>,
+    /// Whether it was said that records of the future keep a segment from expiring.
+    future_told: bool,
 }
 
 impl Log {
@@ -173,6 +175,7 @@ impl Log {
                 false => vec![LEADER_EPOCH_CHECKPOINT.into()],
             },
             untouched_since: None,
+            future_told: false,
         }
     }
 

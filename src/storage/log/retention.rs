@@ -27,6 +27,18 @@ pub enum DeletionReason {
     Truncation,
 }
 
+impl DeletionReason {
+    /// For a sentence that says why.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeletionReason::Time => "retention.ms",
+            DeletionReason::Size => "retention.bytes",
+            DeletionReason::StartOffset => "deleted records",
+            DeletionReason::Truncation => "truncation",
+        }
+    }
+}
+
 /// A segment that is not part of the log any more; its files wait to be unlinked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeletedFiles {
@@ -158,7 +170,7 @@ impl Log {
         Ok(due)
     }
 
-    fn is_expired(&self, segment: &SegmentInfo, now: Timestamp) -> Result<bool, StorageError> {
+    fn is_expired(&mut self, segment: &SegmentInfo, now: Timestamp) -> Result<bool, StorageError> {
         let Some(retention_ms) = self.config.retention_ms else {
             return Ok(false);
         };
@@ -166,6 +178,15 @@ impl Log {
             largest if largest.timestamp >= Timestamp(0) => Some(largest.timestamp),
             _ => segment.modified,
         };
+        if largest.is_some_and(|largest| largest > now)
+            && !std::mem::replace(&mut self.future_told, true)
+        {
+            log::warn!(
+                "{}: the segment at {} has a record whose timestamp lies in the future, and stays until retention.ms after that",
+                self.directory().display(),
+                segment.base_offset
+            );
+        }
         Ok(largest.is_some_and(|largest| now.0.saturating_sub(largest.0) > retention_ms))
     }
 
