@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 mod checkpoints;
+mod cleaner;
 pub mod closed_logs;
 pub mod disk;
 mod error;
@@ -23,10 +24,12 @@ mod time_index;
 pub mod transaction_index;
 
 pub use checkpoints::Checkpoints;
+pub use cleaner::{CleaningError, CleaningStats, CleaningStopped, OffsetMap, Pace};
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, ClosedLog, DeletedFiles, DeletionReason, FlushJob, Flushed, Log,
-    LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
+    AppendError, Appended, Cleanable, Cleaning, ClosedLog, DeletedFiles, DeletionReason, FlushJob,
+    Flushed, Log, LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, Replacement,
+    TimestampedOffset,
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{RecoveryInput, RecoveryReport};

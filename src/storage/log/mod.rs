@@ -11,11 +11,14 @@
 mod active;
 mod append;
 mod append_run;
+mod cleanable;
+mod cleaning;
 mod closed;
 mod config;
 mod flush;
 pub(crate) mod producers;
 mod reader;
+mod replacing;
 mod retention;
 mod roll;
 #[cfg(test)]
@@ -29,10 +32,13 @@ use std::sync::Arc;
 
 pub use append::{AppendError, Appended};
 pub use append_run::{RUN_BATCHES_MAX, RUN_BYTES_MAX};
+pub use cleanable::Cleanable;
+pub use cleaning::Cleaning;
 pub use closed::ClosedLog;
 pub use config::LogConfig;
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};
+pub use replacing::Replacement;
 pub use retention::{DeletedFiles, DeletionReason};
 pub use timestamps::TimestampedOffset;
 

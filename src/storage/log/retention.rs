@@ -25,6 +25,8 @@ pub enum DeletionReason {
     StartOffset,
     /// The log was cut back.
     Truncation,
+    /// A compacted segment took its place.
+    Compaction,
 }
 
 impl DeletionReason {
