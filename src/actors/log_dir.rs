@@ -20,7 +20,7 @@ use super::partition::PartitionGauges;
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
 use crate::storage::disk::{Disk, DiskFile};
-use crate::storage::{Checkpoints, ClosedLog, LogReader, OpenFiles, StorageError};
+use crate::storage::{Checkpoints, ClosedLog, LogConfig, LogReader, OpenFiles, StorageError};
 use crate::telemetry::metrics::Metrics;
 
 /// Bounds that `broker.rs` hands in.
@@ -42,6 +42,8 @@ pub struct ResidentLog {
     pub gauges: Arc<PartitionGauges>,
     /// Its actor.
     pub actor: Addr<LogActor>,
+    /// Its settings.
+    pub config: Arc<LogConfig>,
 }
 
 /// What a log directory in use is made of.
@@ -87,6 +89,8 @@ pub struct LogDir {
     /// The logs as they were closed: by the last broker, until they are opened; by this one, at its
     /// end.
     closed: Mutex<ClosedLogs>,
+    /// Up to where the logs that live here were cleaned.
+    cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
     /// What the files say. Locked while they are written, by disk threads only.
     written: Mutex<Checkpoints>,
     /// How often it was asked that moved log starts are written down, and how many of these were.
@@ -124,6 +128,7 @@ impl LogDir {
             is_full: AtomicBool::new(false),
             residents: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
+            cleaned: Mutex::default(),
             written: Mutex::new(parts.at_start.clone()),
             starts_moved: AtomicU64::new(0),
             starts_kept: tokio::sync::Mutex::default(),
@@ -296,8 +301,87 @@ impl LogDir {
 
     /// A log lives here from now on.
     pub fn move_in(&self, partition: TopicPartition, log: ResidentLog) {
+        let cleaned = lock(&self.carried).cleaned.get(&partition).copied();
+        self.set_cleaned(&partition, cleaned);
         self.residents().insert(partition.clone(), log);
         self.disown(&partition);
+    }
+
+    /// The settings of a log that lives here changed.
+    pub fn reconfigure(&self, partition: &TopicPartition, config: &Arc<LogConfig>) {
+        if let Some(log) = self.residents().get_mut(partition) {
+            log.config = Arc::clone(config);
+        }
+    }
+
+    /// Up to where a log was cleaned, if it ever was.
+    pub fn cleaned(&self, partition: &TopicPartition) -> Option<Offset> {
+        lock(&self.cleaned).get(partition).copied()
+    }
+
+    /// A log was cleaned up to here; a log that moves in brings what it had where it was.
+    pub fn set_cleaned(&self, partition: &TopicPartition, upto: Option<Offset>) {
+        let mut cleaned = lock(&self.cleaned);
+        match upto {
+            Some(upto) => cleaned.insert(partition.clone(), upto),
+            None => cleaned.remove(partition),
+        };
+    }
+
+    /// Notes up to where a log was cleaned, if that very log still lives here; says whether it does.
+    pub fn note_cleaned(
+        &self,
+        partition: &TopicPartition,
+        actor: &Addr<LogActor>,
+        upto: Offset,
+    ) -> bool {
+        let residents = self.residents();
+        let lives = residents
+            .get(partition)
+            .is_some_and(|log| log.actor == *actor);
+        if lives {
+            self.set_cleaned(partition, Some(upto));
+        }
+        lives
+    }
+
+    /// Brings the checkpoint of the cleaner up to date, and no other; blocks.
+    ///
+    /// # Errors
+    /// When it cannot be written. With an old one the same is cleaned again.
+    pub fn write_cleaner_checkpoint(&self) -> Result<(), StorageError> {
+        let mut written = lock(&self.written);
+        let current = Checkpoints {
+            cleaned: self.all_cleaned(),
+            ..written.clone()
+        };
+        current.write(&written, self.disk().as_ref(), self.path())?;
+        *written = current;
+        Ok(())
+    }
+
+    /// What the checkpoint of the cleaner should say: of logs that live here, and of those that may
+    /// still come to.
+    fn all_cleaned(&self) -> BTreeMap<TopicPartition, Offset> {
+        let mut all = lock(&self.carried).cleaned.clone();
+        let cleaned = lock(&self.cleaned);
+        all.extend(cleaned.iter().map(|(name, upto)| (name.clone(), *upto)));
+        all
+    }
+
+    /// Logs that are to be compacted and have something in them.
+    pub fn compacted(&self) -> Vec<(TopicPartition, ResidentLog)> {
+        let residents = self.residents();
+        let compacted = residents.iter().filter(|(_, log)| {
+            log.config.compacts && log.reader.log_end_offset() > log.reader.log_start_offset()
+        });
+        let compacted = compacted.map(|(name, log)| (name.clone(), log.clone()));
+        compacted.collect()
+    }
+
+    /// The log of this name, if it lives here.
+    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
+        self.residents().get(partition).cloned()
     }
 
     /// What an earlier life knew of this partition is true no more.
@@ -306,6 +390,7 @@ impl LogDir {
         carried.recovery_points.remove(partition);
         carried.log_starts.remove(partition);
         carried.high_watermarks.remove(partition);
+        carried.cleaned.remove(partition);
     }
 
     /// Brings the checkpoints up to date; blocks. `force` writes them even when nothing changed.
@@ -350,11 +435,13 @@ impl LogDir {
         written.recovery_points.contains_key(partition)
             || written.log_starts.contains_key(partition)
             || written.high_watermarks.contains_key(partition)
+            || written.cleaned.contains_key(partition)
     }
 
     /// A log is deleted or moves away.
     pub fn move_out(&self, partition: &TopicPartition) {
         self.residents().remove(partition);
+        self.set_cleaned(partition, None);
     }
 
     /// How many logs live here.
@@ -374,6 +461,7 @@ impl LogDir {
     pub fn checkpoints(&self) -> Checkpoints {
         let residents = self.residents();
         let mut checkpoints = lock(&self.carried).clone();
+        checkpoints.cleaned = self.all_cleaned();
         for (name, log) in residents.iter() {
             let high_watermark = log.gauges.high_watermark();
             if log.reader.log_end_offset() == Offset::ZERO {

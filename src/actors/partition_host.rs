@@ -119,25 +119,6 @@ impl PartitionHost {
         keys
     }
 
-    /// Says of topics that are made or altered to be compacted that they are not yet. One host
-    /// speaks for all.
-    fn warn_of_compaction(&self, delta: &Delta, image: &Image) {
-        if self.share.index != 0 {
-            return;
-        }
-        let altered = delta.configs_changed.iter();
-        let altered = altered.filter(|resource| resource.kind == ResourceKind::Topic);
-        let altered = altered.filter_map(|resource| image.topic(&resource.name));
-        for topic in delta.topics_created.iter().chain(altered) {
-            if (self.opening.settings)(image, &topic.name).compacts {
-                log::warn!(
-                    "{}: cleanup.policy has compact, and compaction is not built yet: nothing is compacted away",
-                    topic.name
-                );
-            }
-        }
-    }
-
     fn retire(&mut self, keys: &[PartitionKey]) -> Vec<Residence> {
         keys.iter()
             .filter_map(|key| self.residences.remove(key))
@@ -215,7 +196,6 @@ impl PartitionHost {
         ctx: &mut Context<Self>,
     ) {
         self.changing = true;
-        self.warn_of_compaction(delta, image);
         let retired = self.retire(&self.gone(delta));
         let new = self.tell(self.changed(delta, image), image);
         let (opening, image) = (self.opening.clone(), Arc::clone(image));

@@ -86,6 +86,7 @@ pub struct Rules {
 impl Residence {
     /// Tells the partition and its log what the image says of them now.
     pub fn tell(&self, broker: BrokerId, rules: &Rules, partition: &PartitionImage) {
+        self.dir.reconfigure(&self.name, &rules.log);
         self.log.do_send(Reconfigure(Arc::clone(&rules.log)));
         if partition.leader == broker {
             self.log.do_send(StartEpoch(partition.leader_epoch));
@@ -274,6 +275,7 @@ impl Opening {
         let gauges = Arc::new(PartitionGauges::default());
         let shown = Arc::clone(&gauges);
         let home = Arc::clone(&dir);
+        let settings = Arc::clone(&config);
         let log = LogActor::new(log, home, config, self.clock, shown, watch("log")).start();
         let parts = PartitionParts {
             partition: machine,
@@ -292,6 +294,7 @@ impl Opening {
                 reader,
                 gauges,
                 actor: log.clone(),
+                config: settings,
             },
         );
         Opened {

@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::cleaner_metrics::CleanerMetrics;
+
 /// What a request was about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ApiLabel {
@@ -96,6 +98,8 @@ pub struct Metrics {
     pub metadata_records: Counter,
     /// Records of `__consumer_offsets` that could not be read when groups were loaded.
     pub group_records_skipped: Counter,
+    /// The cleaner's.
+    pub cleaner: CleanerMetrics,
 }
 
 impl Default for Metrics {
@@ -128,6 +132,7 @@ impl Default for Metrics {
             segments_deleted: Counter::default(),
             metadata_records: Counter::default(),
             group_records_skipped: Counter::default(),
+            cleaner: CleanerMetrics::default(),
         }
     }
 }
@@ -178,6 +183,7 @@ impl Metrics {
         self.register_connections(&mut registry);
         self.register_records(&mut registry);
         self.register_broker(&mut registry);
+        self.cleaner.register(&mut registry);
         let mut text = String::new();
         match encode(&mut text, &registry) {
             Ok(()) => text,

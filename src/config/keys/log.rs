@@ -65,8 +65,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     list("log.cleanup.policy", "delete")
         .list_of(&["compact", "delete"])
         .cluster_wide()
-        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both.")
-        .deviates("Compaction is not built yet: a compacted topic deletes nothing."),
+        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both."),
     int("log.index.interval.bytes", "4096")
         .at_least(0)
         .cluster_wide()

@@ -37,6 +37,7 @@ impl DeletionReason {
             DeletionReason::Size => "retention.bytes",
             DeletionReason::StartOffset => "deleted records",
             DeletionReason::Truncation => "truncation",
+            DeletionReason::Compaction => "compaction",
         }
     }
 }

@@ -9,6 +9,8 @@ use actix::prelude::*;
 use bytes::BytesMut;
 
 use super::super::*;
+use crate::actors::cleaner::settings::CleanerSettings;
+use crate::actors::cleaner::{CleanerActor, CleanerParts};
 use crate::actors::clock::Clock;
 use crate::actors::disk_threads::{DiskThreads, JobsByHand};
 use crate::actors::fetch_waiter::FetchBell;
@@ -191,6 +193,24 @@ impl Bench {
         };
         let rounds = LogDirActor::new(Arc::clone(&self.dir), intervals);
         self.rounds = Some(rounds.start());
+    }
+
+    /// Starts a cleaner of this directory that works where it is.
+    pub(in crate::actors) fn start_cleaner(&self, settings: CleanerSettings) -> Addr<CleanerActor> {
+        let tables = ConfigTables {
+            broker: Arc::new(crate::config::keys::broker_table()),
+            ..ConfigTables::default()
+        };
+        let parts = CleanerParts {
+            dirs: Arc::clone(&self.dirs),
+            clock: self.clock,
+            settings,
+            source: Arc::new(move |image| CleanerSettings::resolve(image, &tables, NODE)),
+            metrics: self.dir.metrics().cleaner.clone(),
+            random: Arc::new(|| [7; 16]),
+            has_threads: false,
+        };
+        CleanerActor::new(parts).start()
     }
 
     /// What the metadata log says more; returns when the host has carried it out.
