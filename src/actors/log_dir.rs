@@ -108,10 +108,6 @@ struct FullSince {
 
 /// Between two lines about the same full directory.
 const FULL_SAID_EVERY_MS: u64 = 10_000;
-/// The first look for what may be deleted comes this long after the start, or after one interval if
-/// that is shorter: a broker that is often restarted deletes, too (Kafka's
-/// `log.initial.task.delay.ms`).
-const FIRST_TIDY_AFTER: Duration = Duration::from_secs(30);
 /// Logs of one directory that are tidied at a time: each is away from its arbiter meanwhile, and
 /// what is to be written waits behind them on the disk threads.
 const TIDIED_AT_A_TIME: usize = 4;
@@ -514,6 +510,8 @@ pub struct LogDirIntervals {
     pub checkpoint: Duration,
     /// `log.retention.check.interval.ms`.
     pub tidy: Duration,
+    /// `log.initial.task.delay.ms`: the first of these rounds, if that is sooner.
+    pub first_tidy: Duration,
     /// How long logs keep files open that nobody uses. One directory sees to it for all.
     pub close_unused: Option<Duration>,
 }
@@ -597,8 +595,9 @@ impl Actor for LogDirActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
-        if self.intervals.tidy > FIRST_TIDY_AFTER {
-            ctx.run_later(FIRST_TIDY_AFTER, LogDirActor::tidy);
+        if self.intervals.first_tidy < self.intervals.tidy {
+            // A broker that is often restarted deletes, too.
+            ctx.run_later(self.intervals.first_tidy, LogDirActor::tidy);
         }
         ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
         if let Some(after) = self.intervals.close_unused {

@@ -198,6 +198,7 @@ fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Add
     let intervals = LogDirIntervals {
         checkpoint: Duration::from_millis(checkpoint.max(1)),
         tidy: Duration::from_millis(upkeep.retention_check_interval_ms.max(1)),
+        first_tidy: Duration::from_millis(upkeep.first_retention_check_ms),
         close_unused: is_first.then_some(FILES_CLOSED_AFTER),
     };
     LogDirActor::new(Arc::clone(dir), intervals).start()

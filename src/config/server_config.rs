@@ -123,6 +123,8 @@ pub struct EngineConfig {
 pub struct UpkeepConfig {
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval_ms: u64,
+    /// `log.initial.task.delay.ms`.
+    pub first_retention_check_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`.
     pub recovery_point_interval_ms: u64,
     /// `log.flush.start.offset.checkpoint.interval.ms`.
@@ -431,6 +433,7 @@ fn engine(values: &StaticValues) -> Result<EngineConfig, ConfigError> {
 fn upkeep(values: &StaticValues) -> Result<UpkeepConfig, ConfigError> {
     Ok(UpkeepConfig {
         retention_check_interval_ms: values.number("log.retention.check.interval.ms")?,
+        first_retention_check_ms: values.number("log.initial.task.delay.ms")?,
         recovery_point_interval_ms: values.number("log.flush.offset.checkpoint.interval.ms")?,
         log_start_offset_interval_ms: values
             .number("log.flush.start.offset.checkpoint.interval.ms")?,

@@ -189,6 +189,7 @@ impl Bench {
         let intervals = LogDirIntervals {
             checkpoint: every,
             tidy: every,
+            first_tidy: Duration::from_secs(30),
             close_unused: Some(every),
         };
         let rounds = LogDirActor::new(Arc::clone(&self.dir), intervals);
