@@ -14,6 +14,7 @@ pub mod groups;
 pub mod log;
 pub mod log_dir;
 pub mod log_dir_opening;
+pub mod log_dirs;
 mod log_opening;
 pub mod log_upkeep;
 pub mod metadata;

@@ -12,7 +12,7 @@ use crate::actors::log_dir::{
     EndRounds, LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
 };
 use crate::actors::log_dir_opening::{TakenDirectory, take_directories};
-use crate::actors::partition_opening::LogDirs;
+use crate::actors::log_dirs::LogDirs;
 use crate::config::ServerConfig;
 use crate::metadata::Image;
 use crate::model::{ClusterId, TopicPartition, Uuid};

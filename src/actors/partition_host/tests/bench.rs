@@ -15,10 +15,10 @@ use crate::actors::fetch_waiter::FetchBell;
 use crate::actors::gather::{Gathered, gather};
 use crate::actors::log_dir::{LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts};
 use crate::actors::log_dir_opening::take_directories;
+use crate::actors::log_dirs::LogDirs;
 use crate::actors::partition_messages::{
     Append, AppendReply, DeleteRecords, DeleteRecordsError, Read, ReadReply,
 };
-use crate::actors::partition_opening::LogDirs;
 use crate::metadata::{ConfigResource, ConfigTables, MetadataRecord, ResourceKind, TopicSettings};
 use crate::model::{BrokerId, DirectoryId, Offset, ProducerEpoch, ProducerId, Timestamp};
 use crate::record::{BatchBuilder, Scratch, ValidBatch, batches, records};
