@@ -29,5 +29,5 @@ pub use log::{
     LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
 };
 pub use read_plan::ReadPlan;
-pub use recovery::{RecoveryInput, RecoveryReport};
+pub use recovery::{Progress, RecoveryInput, RecoveryReport};
 pub use segment::open_files::OpenFiles;
