@@ -174,6 +174,7 @@ pub fn storage_code(error: &StorageError) -> ErrorCode {
         | StorageError::NotFound { .. }
         | StorageError::Failed { .. }
         | StorageError::Poisoned { .. }
+        | StorageError::UnknownVersion { .. }
         | StorageError::Corrupt { .. } => ErrorCode::KafkaStorageError,
     }
 }

@@ -32,5 +32,5 @@ pub use log::{
     TimestampedOffset,
 };
 pub use read_plan::ReadPlan;
-pub use recovery::{RecoveryInput, RecoveryReport};
+pub use recovery::{Progress, RecoveryInput, RecoveryReport};
 pub use segment::open_files::OpenFiles;

@@ -4,6 +4,8 @@
 //! [`FaultyDisk`] makes any of them fail. Every error names the file it is about and is already
 //! sorted into the decisions of a caller ([`StorageError`]).
 
+#[cfg(test)]
+pub(crate) mod counting;
 mod faulty;
 mod memory;
 mod system;
@@ -39,11 +41,14 @@ pub enum OpenMode {
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryEntry {
-    /// The last part of its path. Names that are not UTF-8 are not listed: none of ours are.
+    /// The last part of its path. A name that is not UTF-8 comes as something that is neither a file
+    /// nor a directory, with its wrong bytes replaced: none of ours is.
     pub name: String,
-    /// Whether it is a directory itself.
+    /// Whether it is a directory itself. A symbolic link to one is not.
     pub is_directory: bool,
-    /// Its length in bytes; zero for a directory.
+    /// Whether it is a file. Symbolic links, pipes, sockets and devices are not.
+    pub is_file: bool,
+    /// Its length in bytes; zero for what is no file.
     pub length: u64,
     /// When it was last written; none on a disk that keeps no such time.
     pub modified: Option<Timestamp>,

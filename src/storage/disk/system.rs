@@ -57,19 +57,29 @@ fn timestamp(time: SystemTime) -> Option<Timestamp> {
 }
 
 fn described(name: String, metadata: &fs::Metadata) -> DirectoryEntry {
-    let is_directory = metadata.is_dir();
+    let is_file = metadata.is_file();
     DirectoryEntry {
         name,
-        is_directory,
-        length: if is_directory { 0 } else { metadata.len() },
+        is_directory: metadata.is_dir(),
+        is_file,
+        length: if is_file { metadata.len() } else { 0 },
         modified: metadata.modified().ok().and_then(timestamp),
     }
 }
 
 impl SystemDisk {
     fn entry(entry: &fs::DirEntry) -> io::Result<Option<DirectoryEntry>> {
-        let Ok(name) = entry.file_name().into_string() else {
-            return Ok(None);
+        let name = match entry.file_name().into_string() {
+            Ok(name) => name,
+            Err(name) => {
+                return Ok(Some(DirectoryEntry {
+                    name: name.to_string_lossy().into_owned(),
+                    is_directory: false,
+                    is_file: false,
+                    length: 0,
+                    modified: None,
+                }));
+            }
         };
         match entry.metadata() {
             Ok(metadata) => Ok(Some(described(name, &metadata))),
@@ -109,7 +119,7 @@ impl Disk for SystemDisk {
 
     fn look(&self, path: &Path) -> Result<Option<DirectoryEntry>, StorageError> {
         let name = path.file_name().and_then(|name| name.to_str());
-        match fs::metadata(path) {
+        match fs::symlink_metadata(path) {
             Ok(metadata) => Ok(name.map(|name| described(name.to_owned(), &metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => sorted("look at", path, Err(error)),

@@ -16,6 +16,7 @@ mod cleaning;
 mod closed;
 mod config;
 mod flush;
+mod mending;
 pub(crate) mod producers;
 mod reader;
 mod replacing;
@@ -48,7 +49,7 @@ use super::StorageError;
 use super::disk::Disk;
 use super::leader_epochs::LEADER_EPOCH_CHECKPOINT;
 use super::producer_state::ProducerStates;
-use super::recovery::{self, Recovered, RecoveryInput, RecoveryReport, Site};
+use super::recovery::{self, Progress, Recovered, RecoveryInput, RecoveryReport, Site};
 use super::segment::SegmentInfo;
 use super::segment::open_files::OpenFiles;
 use active::Active;
@@ -121,10 +122,28 @@ impl Log {
         input: &RecoveryInput,
         now: Timestamp,
     ) -> Result<(Log, RecoveryReport), StorageError> {
+        let site = Site::of(&disk, &directory, &config);
+        let recovered = recovery::recover(&site, input, now)?;
+        let report = recovered.report.clone();
+        let log = Log::of(recovered, disk, directory, config, input, now);
+        Ok((log, report))
+    }
+
+    /// As [`Self::open`], telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_telling(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        config: Arc<LogConfig>,
+        input: &RecoveryInput,
+        now: Timestamp,
+        progress: &dyn Progress,
+    ) -> Result<(Log, RecoveryReport), StorageError> {
         let site = Site {
-            disk: &disk,
-            directory: &directory,
-            config: &config,
+            progress,
+            ..Site::of(&disk, &directory, &config)
         };
         let recovered = recovery::recover(&site, input, now)?;
         let report = recovered.report.clone();
@@ -150,7 +169,7 @@ impl Log {
         let view = View {
             log_start_offset: recovered.log_start_offset,
             log_end_offset: recovered.log_end_offset,
-            segments: recovered.segments,
+            segments: recovered.segments.into(),
             tail,
             epochs: recovered.epochs,
         };

@@ -45,10 +45,10 @@ impl Log {
     /// When files cannot be renamed; the log is then poisoned.
     pub fn truncate_fully(&mut self, offset: Offset) -> Result<Vec<DeletedFiles>, StorageError> {
         self.refuse_if_poisoned()?;
-        let segments = self.shared.view().segments.clone();
+        let segments = self.shared.view().segments.change(std::mem::take);
         let mut deleted = Vec::new();
         for segment in &segments {
-            self.forget_segment(segment);
+            self.shared.handles.forget(segment.base_offset);
             deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
         }
         if !deleted.is_empty() {
@@ -73,15 +73,20 @@ impl Log {
 
     fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<Vec<DeletedFiles>, StorageError> {
         self.finish_active()?;
-        let segments = self.shared.view().segments.clone();
-        let kept = segments.partition_point(|segment| segment.base_offset <= offset);
+        let (last, gone) = {
+            let mut view = self.shared.view();
+            let kept = view.segments.partition_point(|s| s.base_offset <= offset);
+            let last = kept.checked_sub(1).and_then(|at| view.segments.get(at));
+            let last = last.copied();
+            (last, view.segments.change(|all| all.split_off(kept)))
+        };
         let mut deleted = Vec::new();
-        for segment in &segments[kept..] {
-            self.forget_segment(segment);
+        for segment in &gone {
+            self.shared.handles.forget(segment.base_offset);
             deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
         }
-        if let Some(last) = kept.checked_sub(1).and_then(|at| segments.get(at)) {
-            self.cut_segment(last, offset)?;
+        if let Some(last) = last {
+            self.cut_segment(&last, offset)?;
         }
         self.shared.view().epochs.truncate_from_end(offset);
         self.write_epochs()?;
@@ -112,11 +117,7 @@ impl Log {
     /// Reads again what is on disk.
     fn reload(&mut self, offset: Offset, now: Timestamp) -> Result<(), StorageError> {
         let config = Arc::clone(&self.config);
-        let site = Site {
-            disk: &self.shared.disk,
-            directory: &self.shared.directory,
-            config: &config,
-        };
+        let site = Site::of(&self.shared.disk, &self.shared.directory, &config);
         let input = RecoveryInput {
             recovery_point: self.recovery_point,
             log_start_offset: self.log_start_offset().min(offset),
@@ -138,7 +139,7 @@ impl Log {
         let mut view = self.shared.view();
         view.log_start_offset = recovered.log_start_offset;
         view.log_end_offset = recovered.log_end_offset;
-        view.segments = recovered.segments;
+        view.segments = recovered.segments.into();
         view.epochs = recovered.epochs;
         let size = view.segments.last().map_or(0, |last| last.size);
         view.tail.restart(size);

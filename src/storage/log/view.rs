@@ -13,7 +13,9 @@ use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::offset_index::OffsetEntry;
 use crate::storage::segment::SegmentInfo;
+use crate::storage::segment::doubts::Doubts;
 use crate::storage::segment::handles::Handles;
+use crate::storage::segment::list::SegmentList;
 use crate::storage::segment::names::FileKind;
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::time_index::TimeEntry;
@@ -29,6 +31,7 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
     pub(super) handles: Arc<Handles>,
+    pub(super) doubts: Arc<Doubts>,
     view: Mutex<View>,
 }
 
@@ -38,6 +41,7 @@ impl Shared {
             disk,
             directory,
             handles: Arc::default(),
+            doubts: Arc::default(),
             view: Mutex::new(view),
         }
     }
@@ -73,6 +77,7 @@ impl Shared {
             log,
             index,
             pending,
+            doubts: Some(Arc::clone(&self.doubts)),
         })
     }
 }
@@ -84,7 +89,7 @@ pub(super) struct View {
     pub(super) log_end_offset: Offset,
     /// In order of their base offsets; the last one is the active one. Empty before the first
     /// append.
-    pub(super) segments: Vec<SegmentInfo>,
+    pub(super) segments: SegmentList,
     pub(super) tail: Tail,
     pub(super) epochs: LeaderEpochs,
 }
@@ -182,7 +187,7 @@ impl View {
     }
 
     /// Bytes of all segments.
-    pub(super) fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size).sum()
+    pub(super) fn size(&mut self) -> u64 {
+        self.segments.bytes()
     }
 }

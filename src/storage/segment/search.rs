@@ -11,6 +11,7 @@ use crate::storage::disk::DiskFile;
 use crate::storage::offset_index::{self, OffsetEntry};
 
 use super::SegmentInfo;
+use super::doubts::Doubts;
 use super::scan::{HeaderScan, Located};
 
 /// A place between two batches.
@@ -33,6 +34,8 @@ pub(crate) struct SegmentSearch {
     pub(crate) index: Option<Arc<dyn DiskFile>>,
     /// Index entries that are not written yet; only the active segment has some.
     pub(crate) pending: Vec<OffsetEntry>,
+    /// Where an index that does not say the truth is noted, for who can make it anew.
+    pub(crate) doubts: Option<Arc<Doubts>>,
 }
 
 impl SegmentSearch {
@@ -110,12 +113,16 @@ impl SegmentSearch {
     }
 
     fn distrust(&self, entry: &OffsetEntry) {
-        log::warn!(
-            "the offset index of segment {} points at byte {} for offset {}, where no such batch is; reading without it",
-            self.info.base_offset,
-            entry.position,
-            entry.offset,
-        );
+        self.doubt(&format!(
+            "its offset index points at byte {} for offset {}, where no such batch is",
+            entry.position, entry.offset,
+        ));
+    }
+
+    fn doubt(&self, why: &str) {
+        if let Some(doubts) = &self.doubts {
+            doubts.note(self.info.base_offset, why);
+        }
     }
 
     fn floor_by_offset(&self, offset: Offset) -> Option<OffsetEntry> {
@@ -159,7 +166,7 @@ impl SegmentSearch {
         match search(file) {
             Ok(entry) => entry.filter(|entry| u64::from(entry.position) < self.info.size),
             Err(error) => {
-                log::warn!("reading without an offset index: {error}");
+                self.doubt(&error.to_string());
                 None
             }
         }
