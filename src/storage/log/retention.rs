@@ -171,10 +171,11 @@ impl Log {
 
     /// Takes a segment out of the view.
     pub(super) fn forget_segment(&mut self, segment: &SegmentInfo) {
-        self.shared
-            .view()
-            .segments
+        let mut view = self.shared.view();
+        view.segments
             .retain(|kept| kept.base_offset != segment.base_offset);
+        view.damages.forget(segment.base_offset);
+        drop(view);
         self.shared.handles.forget(segment.base_offset);
     }
 

@@ -14,6 +14,7 @@ use crate::storage::time_index::{self, TimeEntry};
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
 use super::LogReader;
+use super::damage::Damage;
 
 /// Batches were accepted with a bound on what they decompress to; this one only stops nonsense.
 const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
@@ -156,21 +157,46 @@ impl LogReader {
             None => None,
         };
         let from = floor.map_or(base, |entry| entry.offset).max(start);
-        let search = self.shared.search(*segment, pending)?;
-        let Some(first) = search.batch_reaching(from)? else {
-            return Ok(None);
-        };
-        let mut scan = search.scan(first.position);
-        while let Some(located) = scan.next()? {
-            if located.header.max_timestamp < target {
-                continue;
+        let island = self.shared.view().damages.island(base, from);
+        let island = island.map_err(|damage| self.damaged(&damage))?;
+        let search = self.shared.search(*segment, pending, &island)?;
+        let found = scan_for(&search, from, target, start);
+        match (found, island.ends_at) {
+            (Err(error @ StorageError::Corrupt { .. }), _) => {
+                self.shared.suspect(base);
+                Err(error)
             }
-            if let Some(found) = find_in_batch(&search, &located, target, start)? {
-                return Ok(Some(found));
-            }
+            // The record may be in there: to answer with a later one would hide it.
+            (Ok(None), Some(damage)) => Err(self.damaged(&damage)),
+            (found, _) => found,
         }
-        Ok(None)
     }
+
+    fn damaged(&self, damage: &Damage) -> StorageError {
+        StorageError::corrupt(&self.shared.directory, damage.to_string())
+    }
+}
+
+/// The first record from the batch that has `from` on that is not earlier than `target`.
+fn scan_for(
+    search: &SegmentSearch,
+    from: Offset,
+    target: Timestamp,
+    start: Offset,
+) -> Result<Option<TimestampedOffset>, StorageError> {
+    let Some(first) = search.batch_reaching(from)? else {
+        return Ok(None);
+    };
+    let mut scan = search.scan(first.position);
+    while let Some(located) = scan.next()? {
+        if located.header.max_timestamp < target {
+            continue;
+        }
+        if let Some(found) = find_in_batch(search, &located, target, start)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn find_in_batch(

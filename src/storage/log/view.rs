@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::model::Offset;
 use crate::storage::StorageError;
@@ -18,6 +18,8 @@ use crate::storage::segment::names::FileKind;
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::time_index::TimeEntry;
 
+use super::damage::{DamageWatch, Damages, Island};
+
 /// Batches at the end of the log whose places are known without any reading.
 const RECENT_BATCHES: usize = 64;
 /// Readers behind the tail of whom it is remembered where they will go on.
@@ -29,6 +31,8 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
     pub(super) handles: Arc<Handles>,
+    /// Who is told of segments that must be inspected.
+    pub(super) watch: OnceLock<Arc<dyn DamageWatch>>,
     view: Mutex<View>,
 }
 
@@ -38,6 +42,7 @@ impl Shared {
             disk,
             directory,
             handles: Arc::default(),
+            watch: OnceLock::new(),
             view: Mutex::new(view),
         }
     }
@@ -57,12 +62,16 @@ impl Shared {
             .get(&*self.disk, &self.directory, segment, kind)
     }
 
-    /// Opens what a search in a segment needs.
+    /// Opens what a search in a segment needs, or in an undamaged part of it.
     pub(super) fn search(
         &self,
-        info: SegmentInfo,
+        mut info: SegmentInfo,
         pending: Vec<OffsetEntry>,
+        island: &Island,
     ) -> Result<SegmentSearch, StorageError> {
+        if let Some(damage) = &island.ends_at {
+            info.size = info.size.min(damage.position);
+        }
         let log = self.handle(info.base_offset, FileKind::Log)?;
         let index = match info.offset_entries {
             0 => None,
@@ -73,6 +82,7 @@ impl Shared {
             log,
             index,
             pending,
+            begins_at: island.start,
         })
     }
 }
@@ -87,6 +97,10 @@ pub(super) struct View {
     pub(super) segments: Vec<SegmentInfo>,
     pub(super) tail: Tail,
     pub(super) epochs: LeaderEpochs,
+    /// What no reader is given.
+    pub(super) damages: Damages,
+    /// How often the log was cut and its files were read again.
+    pub(super) readings: u32,
 }
 
 /// The end of the active segment, in memory.

@@ -188,6 +188,7 @@ impl Loader<'_> {
             log,
             index: Some(index),
             pending: Vec::new(),
+            begins_at: 0,
         };
         let Some(first) = unless_corrupt(search.scan(0).next())? else {
             return Ok(None);
