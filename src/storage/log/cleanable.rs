@@ -66,7 +66,7 @@ impl LogReader {
         let (segments, start, end) = {
             let view = self.shared.view();
             (
-                view.segments.clone(),
+                view.segments.to_vec(),
                 view.log_start_offset,
                 view.log_end_offset,
             )

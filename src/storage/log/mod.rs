@@ -15,6 +15,7 @@ mod cleanable;
 mod cleaning;
 mod closed;
 mod config;
+mod damage;
 mod flush;
 mod mending;
 pub(crate) mod producers;
@@ -37,6 +38,7 @@ pub use cleanable::Cleanable;
 pub use cleaning::Cleaning;
 pub use closed::ClosedLog;
 pub use config::LogConfig;
+pub use damage::{Damage, DamageWatch, Inspection, Suspect, Verdict};
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};
 pub use replacing::Replacement;
@@ -53,6 +55,7 @@ use super::recovery::{self, Progress, Recovered, RecoveryInput, RecoveryReport, 
 use super::segment::SegmentInfo;
 use super::segment::open_files::OpenFiles;
 use active::Active;
+use damage::Damages;
 use view::{Shared, Tail, View};
 
 /// The base of the segment that has `offset`, or the first one behind it.
@@ -172,6 +175,8 @@ impl Log {
             segments: recovered.segments.into(),
             tail,
             epochs: recovered.epochs,
+            damages: Damages::default(),
+            readings: 0,
         };
         let latest = view.epochs.latest();
         Log {

@@ -40,6 +40,7 @@ impl DeletionReason {
             DeletionReason::Size => "retention.bytes",
             DeletionReason::StartOffset => "deleted records",
             DeletionReason::Truncation => "truncation",
+            DeletionReason::Compaction => "compaction",
         }
     }
 }
@@ -145,6 +146,9 @@ impl Log {
         let (gone, start) = {
             let mut view = self.shared.view();
             let gone: Vec<SegmentInfo> = view.segments.change(|all| all.drain(..count).collect());
+            for segment in &gone {
+                view.damages.forget(segment.base_offset);
+            }
             let first = view.segments.first().map(|first| first.base_offset);
             view.log_start_offset = view.log_start_offset.max(first.unwrap_or_default());
             (gone, view.log_start_offset)

@@ -6,6 +6,7 @@
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::record::{Scratch, TimestampType, records};
 use crate::storage::StorageError;
+use crate::storage::offset_index::OffsetEntry;
 use crate::storage::recovery::later;
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::list::Reaching;
@@ -16,6 +17,7 @@ use crate::storage::time_index::{self, TimeEntry};
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
 use super::LogReader;
+use super::damage::{Damage, Island};
 use super::view::View;
 
 /// Batches were accepted with a bound on what they decompress to; this one only stops nonsense.
@@ -167,7 +169,7 @@ impl LogReader {
             Ok(_) | Err(StorageError::Corrupt { .. } | StorageError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let search = self.shared.search(*segment, Vec::new())?;
+        let search = self.shared.search(*segment, Vec::new(), &Island::WHOLE)?;
         let timeless = TimeEntry {
             timestamp: Timestamp::NONE,
             offset: base,
@@ -212,21 +214,46 @@ impl LogReader {
             Some(entry) => Some(entry),
             None => self.floor_in_file(segment, target)?,
         };
-        let search = self.shared.search(*segment, pending)?;
-        let from = self.believed(&search, floor)?.unwrap_or(base).max(start);
-        let Some(first) = search.batch_reaching(from)? else {
-            return Ok(None);
+        let from = floor.map_or(base, |entry| entry.offset).max(start);
+        let (search, island) = self.search_around(segment, pending.clone(), from)?;
+        let (search, island, from) = match self.believed(&search, floor) {
+            Ok(true) => (search, island, from),
+            // An index that lies costs time, not the answer.
+            Ok(false) => {
+                let from = base.max(start);
+                let (search, island) = self.search_around(segment, pending, from)?;
+                (search, island, from)
+            }
+            Err(error) => return Err(self.suspecting(base, error)),
         };
-        let mut scan = search.scan(first.position);
-        while let Some(located) = scan.next()? {
-            if located.header.max_timestamp < target {
-                continue;
-            }
-            if let Some(found) = find_in_batch(&search, &located, target, start)? {
-                return Ok(Some(found));
-            }
+        match (scan_for(&search, from, target, start), island.ends_at) {
+            (Err(error), _) => Err(self.suspecting(base, error)),
+            // The record may be in there: to answer with a later one would hide it.
+            (Ok(None), Some(damage)) => Err(self.damaged(&damage)),
+            (found, _) => found,
         }
-        Ok(None)
+    }
+
+    /// What is needed to search the whole batches around an offset.
+    fn search_around(
+        &self,
+        segment: &SegmentInfo,
+        pending: Vec<OffsetEntry>,
+        from: Offset,
+    ) -> Result<(SegmentSearch, Island), StorageError> {
+        let base = segment.base_offset;
+        let island = self.shared.view().damages.island(base, from);
+        let island = island.map_err(|damage| self.damaged(&damage))?;
+        let search = self.shared.search(*segment, pending, &island)?;
+        Ok((search, island))
+    }
+
+    /// Has a segment inspected whose batches could not be read.
+    fn suspecting(&self, base: Offset, error: StorageError) -> StorageError {
+        if matches!(error, StorageError::Corrupt { .. }) {
+            self.shared.suspect(base);
+        }
+        error
     }
 
     /// An index that cannot be read costs time, not the answer.
@@ -252,14 +279,14 @@ impl LogReader {
         }
     }
 
-    /// The offset of an entry of a time index, when a batch says the same.
+    /// Whether a batch says the same as an entry of a time index.
     fn believed(
         &self,
         search: &SegmentSearch,
         entry: Option<TimeEntry>,
-    ) -> Result<Option<Offset>, StorageError> {
+    ) -> Result<bool, StorageError> {
         let Some(entry) = entry else {
-            return Ok(None);
+            return Ok(true);
         };
         let batch = search.batch_reaching(entry.offset)?;
         let same = batch.is_some_and(|batch| {
@@ -271,8 +298,34 @@ impl LogReader {
             let why = "its time index points at no batch of that time";
             self.shared.doubts.note(base, why);
         }
-        Ok(same.then_some(entry.offset))
+        Ok(same)
     }
+
+    fn damaged(&self, damage: &Damage) -> StorageError {
+        StorageError::corrupt(&self.shared.directory, damage.to_string())
+    }
+}
+
+/// The first record from the batch that has `from` on that is not earlier than `target`.
+fn scan_for(
+    search: &SegmentSearch,
+    from: Offset,
+    target: Timestamp,
+    start: Offset,
+) -> Result<Option<TimestampedOffset>, StorageError> {
+    let Some(first) = search.batch_reaching(from)? else {
+        return Ok(None);
+    };
+    let mut scan = search.scan(first.position);
+    while let Some(located) = scan.next()? {
+        if located.header.max_timestamp < target {
+            continue;
+        }
+        if let Some(found) = find_in_batch(search, &located, target, start)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn find_in_batch(
