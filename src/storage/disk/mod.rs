@@ -6,6 +6,8 @@
 
 mod faulty;
 mod memory;
+#[cfg(test)]
+pub(crate) mod seeded;
 mod system;
 
 use std::fmt;
