@@ -19,6 +19,8 @@ pub mod quorum_log;
 mod read_plan;
 mod recovery;
 mod segment;
+#[cfg(test)]
+mod simulation;
 mod time_index;
 pub mod transaction_index;
 

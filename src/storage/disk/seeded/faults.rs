@@ -38,6 +38,7 @@ pub(super) struct Faults {
     /// Calls until the process ends.
     ends_in: Option<u64>,
     ended: bool,
+    pub(super) paused: bool,
     /// Bytes by which files may still grow.
     pub(super) space_left: Option<u64>,
     pub(super) lies_of_files: bool,
@@ -81,6 +82,9 @@ impl Faults {
     }
 
     pub(super) fn judge(&mut self, call: Call, path: &Path, random: &mut Random) -> Verdict {
+        if self.paused {
+            return Verdict::Goes;
+        }
         self.calls += 1;
         if self.ended {
             return Verdict::Fails { happens: false };

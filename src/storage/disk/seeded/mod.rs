@@ -116,6 +116,11 @@ impl SeededDisk {
         lock(&self.0).faults.failed()
     }
 
+    /// While they are paused, calls neither fail nor count.
+    pub(crate) fn pause_faults(&self, paused: bool) {
+        lock(&self.0).faults.paused = paused;
+    }
+
     /// No call fails any more, and there is space.
     pub(crate) fn repair(&self) {
         lock(&self.0).faults.repair();
