@@ -21,6 +21,8 @@ mod read_plan;
 mod recovery;
 mod scrub;
 mod segment;
+#[cfg(test)]
+mod simulation;
 mod time_index;
 pub mod transaction_index;
 
