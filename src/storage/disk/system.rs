@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
     Advice, FallocateFlags, FlockOperation, fadvise, fallocate, fdatasync, flock, statvfs, syncfs,
@@ -303,6 +303,16 @@ impl DiskFile for SystemFile {
 
     fn sync_data(&self) -> Result<(), StorageError> {
         self.sorted("flush", fdatasync(&self.file).map_err(Into::into))
+    }
+
+    fn set_modified(&self, modified: Timestamp) -> Result<(), StorageError> {
+        let Some(time) = u64::try_from(modified.0)
+            .ok()
+            .and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)))
+        else {
+            return Ok(());
+        };
+        self.sorted("set the time of", self.file.set_modified(time))
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

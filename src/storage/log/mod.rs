@@ -96,6 +96,8 @@ pub struct Log {
     poisoned: bool,
     /// Rises when offsets are given back, so that a flush that began before does not count.
     generation: u64,
+    /// How many rounds of compaction were begun.
+    cleanings: u64,
     bytes_appended: u64,
     bytes_flushed: u64,
     unflushed_since: Option<Timestamp>,
@@ -173,6 +175,7 @@ impl Log {
             log_start_offset: recovered.log_start_offset,
             log_end_offset: recovered.log_end_offset,
             segments: recovered.segments.into(),
+            replacements: 0,
             tail,
             epochs: recovered.epochs,
             damages: Damages::default(),
@@ -193,6 +196,7 @@ impl Log {
             random,
             poisoned: false,
             generation: 0,
+            cleanings: 0,
             bytes_appended: 0,
             bytes_flushed: 0,
             unflushed_since: None,

@@ -15,6 +15,8 @@ mod there;
 pub(crate) use index_builder::later;
 pub(crate) use segments::index_again;
 
+pub(crate) use index_builder::IndexBuilder;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
