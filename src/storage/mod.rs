@@ -19,7 +19,10 @@ pub mod producer_state;
 pub mod quorum_log;
 mod read_plan;
 mod recovery;
+mod scrub;
 mod segment;
+#[cfg(test)]
+mod simulation;
 mod time_index;
 pub mod transaction_index;
 
@@ -27,10 +30,10 @@ pub use checkpoints::Checkpoints;
 pub use cleaner::{CleaningError, CleaningStats, CleaningStopped, OffsetMap, Pace};
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, Cleanable, Cleaning, ClosedLog, DeletedFiles, DeletionReason, FlushJob,
-    Flushed, Log, LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, Replacement,
-    TimestampedOffset,
+    AppendError, Appended, Cleanable, Cleaning, ClosedLog, Damage, DamageWatch, DeletedFiles,
+    DeletionReason, FlushJob, Flushed, Inspection, Log, LogConfig, LogReader, RUN_BATCHES_MAX,
+    RUN_BYTES_MAX, ReadError, Replacement, Suspect, TimestampedOffset, Verdict,
 };
 pub use read_plan::ReadPlan;
-pub use recovery::{RecoveryInput, RecoveryReport};
+pub use recovery::{Progress, RecoveryInput, RecoveryReport};
 pub use segment::open_files::OpenFiles;

@@ -89,6 +89,21 @@ pub(crate) fn entries_in_use(file: &dyn DiskFile, entries: u32) -> Result<u32, S
     })
 }
 
+/// The first `entries` entries, from a file that is known to have them.
+pub(crate) fn read_entries(
+    file: &dyn DiskFile,
+    entries: u32,
+    base_offset: Offset,
+) -> Result<Vec<TimeEntry>, StorageError> {
+    let mut bytes = vec![0; entries as usize * ENTRY_SIZE];
+    file.read_exact_at(&mut bytes, 0)?;
+    let (entries, _) = bytes.as_chunks();
+    let decoded = entries
+        .iter()
+        .map(|entry| TimeEntry::decode(entry, base_offset));
+    Ok(decoded.collect())
+}
+
 /// How many leading entries are below `offset`.
 pub(crate) fn entries_below(
     file: &dyn DiskFile,

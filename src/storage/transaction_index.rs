@@ -107,12 +107,26 @@ impl TransactionIndex {
         path: PathBuf,
         base_offset: Offset,
     ) -> Result<TransactionIndex, StorageError> {
-        let mut index = TransactionIndex::empty(path);
-        let bytes = match disk.read_file(&index.path, LENGTH_MAX) {
+        let bytes = match disk.read_file(&path, LENGTH_MAX) {
             Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(index),
+            Err(error) if error.is_not_found() => return Ok(TransactionIndex::empty(path)),
             Err(error) => return Err(error),
         };
+        let mut index = TransactionIndex::read(&bytes, path, base_offset)?;
+        index.file = Some(disk.open(&index.path, OpenMode::Write)?);
+        Ok(index)
+    }
+
+    /// Understands the bytes of such a file, for looking only.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(
+        bytes: &[u8],
+        path: PathBuf,
+        base_offset: Offset,
+    ) -> Result<TransactionIndex, StorageError> {
+        let mut index = TransactionIndex::empty(path);
         let (entries, rest) = bytes.as_chunks::<ENTRY_SIZE>();
         if !rest.is_empty() {
             return Err(index.corrupt("it ends within an entry"));
@@ -129,7 +143,6 @@ impl TransactionIndex {
             }
             index.entries.push(entry);
         }
-        index.file = Some(disk.open(&index.path, OpenMode::Write)?);
         Ok(index)
     }
 

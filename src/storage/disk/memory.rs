@@ -210,6 +210,7 @@ impl Disk for MemoryDisk {
             entries.push(DirectoryEntry {
                 name: name.to_owned(),
                 is_directory: matches!(node, Node::Directory),
+                is_file: matches!(node, Node::File(_)),
                 length: match node {
                     Node::Directory => 0,
                     Node::File(inode) => lock(inode).seen.length() as u64,

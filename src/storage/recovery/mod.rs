@@ -8,7 +8,14 @@
 mod index_builder;
 mod inventory;
 mod producers;
+mod rebuilt_epochs;
 mod segments;
+mod there;
+
+pub(crate) use index_builder::later;
+pub(crate) use segments::index_again;
+
+pub(crate) use index_builder::IndexBuilder;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,13 +23,12 @@ use std::sync::Arc;
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 
 use super::StorageError;
-use super::disk::{Disk, OpenMode};
-use super::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
+use super::disk::Disk;
+use super::leader_epochs::LeaderEpochs;
 use super::log::LogConfig;
 use super::producer_state::ProducerStates;
 use super::segment::SegmentInfo;
 use super::segment::names::{FileKind, FileName};
-use super::segment::scan::HeaderScan;
 use super::time_index::TimeEntry;
 
 /// What is known about a log from outside of its directory.
@@ -68,6 +74,10 @@ pub struct RecoveryReport {
     pub cut_because: Option<String>,
     /// Segments whose indexes were made anew although nothing was to be recovered.
     pub indexes_rebuilt: usize,
+    /// Scanned segments whose index files had entries that their batches do not bear out.
+    pub indexes_wrong: usize,
+    /// Names in the directory that mean nothing there. They are left alone.
+    pub strange: Vec<String>,
     /// Files that could not be part of the log any more and were renamed, not deleted.
     pub set_aside: Vec<PathBuf>,
     /// Batches that were read to know the producers again.
@@ -99,13 +109,47 @@ pub(crate) struct Recovered {
 }
 
 /// Where and with which settings recovery works.
+#[derive(Clone, Copy)]
 pub(crate) struct Site<'a> {
     pub(crate) disk: &'a Arc<dyn Disk>,
     pub(crate) directory: &'a Path,
     pub(crate) config: &'a LogConfig,
+    pub(crate) progress: &'a dyn Progress,
 }
 
-impl Site<'_> {
+/// Told how far a recovery is, from the thread that recovers.
+pub trait Progress: Sync {
+    /// So many bytes are above the recovery point of a log, or in a file with it.
+    fn found(&self, bytes: u64);
+
+    /// So many more of them are done with.
+    fn scanned(&self, bytes: u64);
+}
+
+/// Tells nobody.
+struct Silence;
+
+impl Progress for Silence {
+    fn found(&self, _: u64) {}
+
+    fn scanned(&self, _: u64) {}
+}
+
+impl<'a> Site<'a> {
+    /// A site whose recovery is nobody's business.
+    pub(crate) fn of(
+        disk: &'a Arc<dyn Disk>,
+        directory: &'a Path,
+        config: &'a LogConfig,
+    ) -> Site<'a> {
+        Site {
+            disk,
+            directory,
+            config,
+            progress: &Silence,
+        }
+    }
+
     pub(crate) fn path(&self, offset: Offset, kind: FileKind) -> PathBuf {
         self.directory
             .join(FileName::live(offset, kind).to_string())
@@ -118,10 +162,13 @@ pub(crate) fn recover(
     input: &RecoveryInput,
     now: Timestamp,
 ) -> Result<Recovered, StorageError> {
-    let Some(inventory) = inventory::take(site)? else {
+    let Some(taken) = inventory::take(site)? else {
         return Ok(nothing(site, input));
     };
-    let mut report = RecoveryReport::default();
+    let mut report = RecoveryReport {
+        strange: taken.strange,
+        ..RecoveryReport::default()
+    };
     let (epochs, epochs_known) = load_epochs(site)?;
     let checkpointed = epochs.clone();
     let mut loader = segments::Loader {
@@ -130,11 +177,11 @@ pub(crate) fn recover(
         epochs,
         report: &mut report,
     };
-    let loaded = loader.load(&inventory)?;
+    let loaded = loader.load(&taken.segments)?;
     let mut epochs = std::mem::take(&mut loader.epochs);
     let mut recovered = assemble(site, input, loaded, &mut report)?;
     if !epochs_known {
-        rebuild_epochs(site, &recovered.segments, &mut epochs)?;
+        epochs = rebuilt_epochs::read(site, &recovered.segments)?;
     }
     epochs.truncate_from_end(recovered.log_end_offset);
     epochs.truncate_from_start(recovered.log_start_offset);
@@ -144,6 +191,7 @@ pub(crate) fn recover(
         log_start_offset: recovered.log_start_offset,
         log_end_offset: recovered.log_end_offset,
         segments: &mut recovered.segments,
+        snapshots: taken.snapshots,
     };
     let (producers, replayed) = producers::load_producers(site, &mut range, now)?;
     recovered.producers = producers;
@@ -208,40 +256,15 @@ fn assemble(
 
 /// Reads the checkpoint; the second value is whether it could be believed.
 fn load_epochs(site: &Site<'_>) -> Result<(LeaderEpochs, bool), StorageError> {
-    let path = site.directory.join(LEADER_EPOCH_CHECKPOINT);
-    if !site.disk.exists(&path)? {
-        return Ok((LeaderEpochs::default(), false));
-    }
-    match LeaderEpochs::read(&**site.disk, site.directory) {
-        Ok(epochs) => Ok((epochs, true)),
+    match LeaderEpochs::read_if_there(&**site.disk, site.directory) {
+        Ok(Some(epochs)) => Ok((epochs, true)),
+        Ok(None) => Ok((LeaderEpochs::default(), false)),
         Err(StorageError::Corrupt { detail, .. }) => {
             log::warn!("reading leader epochs from the batches: {detail}");
             Ok((LeaderEpochs::default(), false))
         }
         Err(error) => Err(error),
     }
-}
-
-/// Without a checkpoint the batches themselves tell in which reign they were written.
-fn rebuild_epochs(
-    site: &Site<'_>,
-    segments: &[SegmentInfo],
-    epochs: &mut LeaderEpochs,
-) -> Result<(), StorageError> {
-    epochs.clear();
-    for segment in segments {
-        let path = site.path(segment.base_offset, FileKind::Log);
-        let file = site.disk.open(&path, OpenMode::Read)?;
-        let mut scan = HeaderScan::new(file, 0, segment.size);
-        while let Some(located) = scan.next()? {
-            note_epoch(
-                epochs,
-                located.header.partition_leader_epoch,
-                located.header.base_offset,
-            );
-        }
-    }
-    Ok(())
 }
 
 /// A batch says in which reign it was written; older reigns than known ones say nothing new.
