@@ -18,6 +18,7 @@ pub mod producer_state;
 pub mod quorum_log;
 mod read_plan;
 mod recovery;
+mod scrub;
 mod segment;
 mod time_index;
 pub mod transaction_index;
@@ -25,8 +26,9 @@ pub mod transaction_index;
 pub use checkpoints::Checkpoints;
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, ClosedLog, DeletedFiles, DeletionReason, FlushJob, Flushed, Log,
-    LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
+    AppendError, Appended, ClosedLog, Damage, DamageWatch, DeletedFiles, DeletionReason, FlushJob,
+    Flushed, Inspection, Log, LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError,
+    Suspect, TimestampedOffset, Verdict,
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{Progress, RecoveryInput, RecoveryReport};

@@ -171,6 +171,13 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads from `position` until the buffer is full or the file ends; returns the bytes read.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError>;
 
+    /// Reads like [`Self::read_at`], but leaves nothing in the page cache that was not there before,
+    /// and reads nothing ahead: for a pass over data that nobody is going to ask for. The handle is
+    /// the caller's own, for it remembers that.
+    fn read_aside(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
+        self.read_at(buffer, position)
+    }
+
     /// Writes all slices one after the other from `position`. After an error any part of them may
     /// have been written.
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError>;

@@ -5,13 +5,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs, syncfs};
+use rustix::fs::{
+    Advice, FallocateFlags, FlockOperation, fadvise, fallocate, fdatasync, flock, statvfs, syncfs,
+};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev};
 
 use super::{DirectoryEntry, Disk, DiskFile, OpenMode, Space};
@@ -190,9 +193,27 @@ struct SystemFile {
     path: PathBuf,
 }
 
+/// Bytes that are looked at to tell whether a range is in memory.
+fn probes(position: u64, length: usize) -> impl Iterator<Item = u64> {
+    let end = position.saturating_add(length as u64);
+    (position..end)
+        .step_by(CACHE_PROBE_STEP)
+        .chain([end.saturating_sub(1)])
+}
+
 impl SystemFile {
     fn sorted<T>(&self, operation: &'static str, result: io::Result<T>) -> Result<T, StorageError> {
         sorted(operation, &self.path, result)
+    }
+
+    /// Whether a byte is in memory. A file system that cannot say is taken to have it.
+    fn has_cached(&self, position: u64) -> bool {
+        let mut byte = [0u8];
+        let buffers = &mut [IoSliceMut::new(&mut byte)];
+        !matches!(
+            preadv2(&self.file, buffers, position, ReadWriteFlags::NOWAIT),
+            Err(Errno::AGAIN)
+        )
     }
 
     /// What a first vectored write left over: rare, so it may cost a call per slice.
@@ -238,20 +259,19 @@ impl DiskFile for SystemFile {
 
     /// Looks at one byte in every 128 KiB: reads ahead bring in runs of that.
     fn is_cached(&self, position: u64, length: usize) -> bool {
-        let end = position.saturating_add(length as u64);
-        let last = end.saturating_sub(1);
-        let mut byte = [0u8];
-        (position..end)
-            .step_by(CACHE_PROBE_STEP)
-            .chain([last])
-            .all(|at| {
-                let buffers = &mut [IoSliceMut::new(&mut byte)];
-                // A file system that cannot say is taken to have it.
-                !matches!(
-                    preadv2(&self.file, buffers, at, ReadWriteFlags::NOWAIT),
-                    Err(Errno::AGAIN)
-                )
-            })
+        probes(position, length).all(|at| self.has_cached(at))
+    }
+
+    fn read_aside(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
+        // Only hints: where they do nothing, the page cache holds some more for a while.
+        let _ = fadvise(&self.file, 0, None, Advice::Random);
+        let in_use = probes(position, buffer.len()).any(|at| self.has_cached(at));
+        let read = self.read_at(buffer, position)?;
+        if !in_use {
+            let length = NonZeroU64::new(read as u64);
+            let _ = length.map(|_| fadvise(&self.file, position, length, Advice::DontNeed));
+        }
+        Ok(read)
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError> {

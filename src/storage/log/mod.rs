@@ -13,6 +13,7 @@ mod append;
 mod append_run;
 mod closed;
 mod config;
+mod damage;
 mod flush;
 mod mending;
 pub(crate) mod producers;
@@ -32,6 +33,7 @@ pub use append::{AppendError, Appended};
 pub use append_run::{RUN_BATCHES_MAX, RUN_BYTES_MAX};
 pub use closed::ClosedLog;
 pub use config::LogConfig;
+pub use damage::{Damage, DamageWatch, Inspection, Suspect, Verdict};
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};
 pub use retention::{DeletedFiles, DeletionReason};
@@ -47,6 +49,7 @@ use super::recovery::{self, Progress, Recovered, RecoveryInput, RecoveryReport, 
 use super::segment::SegmentInfo;
 use super::segment::open_files::OpenFiles;
 use active::Active;
+use damage::Damages;
 use view::{Shared, Tail, View};
 
 /// The base of the segment that has `offset`, or the first one behind it.
@@ -164,6 +167,8 @@ impl Log {
             segments: recovered.segments.into(),
             tail,
             epochs: recovered.epochs,
+            damages: Damages::default(),
+            readings: 0,
         };
         let latest = view.epochs.latest();
         Log {

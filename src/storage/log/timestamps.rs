@@ -6,6 +6,7 @@
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::record::{Scratch, TimestampType, records};
 use crate::storage::StorageError;
+use crate::storage::offset_index::OffsetEntry;
 use crate::storage::recovery::later;
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::list::Reaching;
@@ -16,6 +17,7 @@ use crate::storage::time_index::{self, TimeEntry};
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
 use super::LogReader;
+use super::damage::{Damage, Island};
 use super::view::View;
 
 /// Batches were accepted with a bound on what they decompress to; this one only stops nonsense.
@@ -167,7 +169,17 @@ impl LogReader {
             Ok(_) | Err(StorageError::Corrupt { .. } | StorageError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let search = self.shared.search(*segment, Vec::new())?;
+        let search = self.shared.search(*segment, Vec::new(), &Island::WHOLE)?;
+        let max = self.largest_of(&search);
+        if let Err(StorageError::Corrupt { .. }) = max {
+            self.shared.suspect(base);
+        }
+        max
+    }
+
+    /// The largest timestamp of all batches, of a segment whose time index does not tell.
+    fn largest_of(&self, search: &SegmentSearch) -> Result<TimeEntry, StorageError> {
+        let base = search.info.base_offset;
         let timeless = TimeEntry {
             timestamp: Timestamp::NONE,
             offset: base,
@@ -212,21 +224,21 @@ impl LogReader {
             Some(entry) => Some(entry),
             None => self.floor_in_file(segment, target)?,
         };
-        let search = self.shared.search(*segment, pending)?;
-        let from = self.believed(&search, floor)?.unwrap_or(base).max(start);
-        let Some(first) = search.batch_reaching(from)? else {
-            return Ok(None);
-        };
-        let mut scan = search.scan(first.position);
-        while let Some(located) = scan.next()? {
-            if located.header.max_timestamp < target {
-                continue;
+        let from = self.believed(segment, &pending, floor)?;
+        let from = from.unwrap_or(base).max(start);
+        let island = self.shared.view().damages.island(base, from);
+        let island = island.map_err(|damage| self.damaged(&damage))?;
+        let search = self.shared.search(*segment, pending, &island)?;
+        let found = scan_for(&search, from, target, start);
+        match (found, island.ends_at) {
+            (Err(error @ StorageError::Corrupt { .. }), _) => {
+                self.shared.suspect(base);
+                Err(error)
             }
-            if let Some(found) = find_in_batch(&search, &located, target, start)? {
-                return Ok(Some(found));
-            }
+            // The record may be in there: to answer with a later one would hide it.
+            (Ok(None), Some(damage)) => Err(self.damaged(&damage)),
+            (found, _) => found,
         }
-        Ok(None)
     }
 
     /// An index that cannot be read costs time, not the answer.
@@ -255,24 +267,58 @@ impl LogReader {
     /// The offset of an entry of a time index, when a batch says the same.
     fn believed(
         &self,
-        search: &SegmentSearch,
+        segment: &SegmentInfo,
+        pending: &[OffsetEntry],
         entry: Option<TimeEntry>,
     ) -> Result<Option<Offset>, StorageError> {
         let Some(entry) = entry else {
             return Ok(None);
         };
-        let batch = search.batch_reaching(entry.offset)?;
+        let base = segment.base_offset;
+        let Ok(island) = self.shared.view().damages.island(base, entry.offset) else {
+            return Ok(None);
+        };
+        let search = self.shared.search(*segment, pending.to_vec(), &island)?;
+        let batch = match search.batch_reaching(entry.offset) {
+            Err(StorageError::Corrupt { .. }) => None,
+            batch => batch?,
+        };
         let same = batch.is_some_and(|batch| {
             batch.header.base_offset <= entry.offset
                 && batch.header.max_timestamp == entry.timestamp
         });
         if !same {
-            let base = search.info.base_offset;
             let why = "its time index points at no batch of that time";
             self.shared.doubts.note(base, why);
         }
         Ok(same.then_some(entry.offset))
     }
+
+    fn damaged(&self, damage: &Damage) -> StorageError {
+        StorageError::corrupt(&self.shared.directory, damage.to_string())
+    }
+}
+
+/// The first record from the batch that has `from` on that is not earlier than `target`.
+fn scan_for(
+    search: &SegmentSearch,
+    from: Offset,
+    target: Timestamp,
+    start: Offset,
+) -> Result<Option<TimestampedOffset>, StorageError> {
+    let Some(first) = search.batch_reaching(from)? else {
+        return Ok(None);
+    };
+    let mut scan = search.scan(first.position);
+    while let Some(located) = scan.next()? {
+        if located.header.max_timestamp < target {
+            continue;
+        }
+        if let Some(found) = find_in_batch(search, &located, target, start)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn find_in_batch(

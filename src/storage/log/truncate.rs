@@ -10,6 +10,7 @@ use crate::storage::segment::names::FileKind;
 use crate::storage::{offset_index, time_index};
 
 use super::active::Active;
+use super::damage::Island;
 use super::retention::{DeletedFiles, DeletionReason};
 use super::{Log, floor_segment};
 
@@ -67,6 +68,7 @@ impl Log {
         view.log_start_offset = offset;
         view.log_end_offset = offset;
         view.epochs.clear();
+        view.restart_damages();
         view.tail.restart(0);
         Ok(deleted)
     }
@@ -98,10 +100,19 @@ impl Log {
 
     fn cut_segment(&mut self, segment: &SegmentInfo, offset: Offset) -> Result<(), StorageError> {
         let base = segment.base_offset;
-        let search = self.shared.search(*segment, Vec::new())?;
-        let position = match search.batch_reaching(offset)? {
-            Some(batch) => batch.position,
-            None => segment.size,
+        let island = self.shared.view().damages.island(base, offset);
+        // What is damaged and reaches over the cut goes with it.
+        let (island, damaged) = match island {
+            Ok(island) => (island, None),
+            Err(damage) => (Island::WHOLE, Some(damage.position)),
+        };
+        let search = self.shared.search(*segment, Vec::new(), &island)?;
+        let position = match damaged {
+            Some(position) => position,
+            None => match search.batch_reaching(offset)? {
+                Some(batch) => batch.position,
+                None => search.info.size,
+            },
         };
         let index = self.shared.handle(base, FileKind::OffsetIndex)?;
         let entries = offset_index::entries_below(&*index, segment.offset_entries, base, offset)?;
@@ -143,6 +154,11 @@ impl Log {
         view.epochs = recovered.epochs;
         let size = view.segments.last().map_or(0, |last| last.size);
         view.tail.restart(size);
+        let suspected = view.restart_damages();
+        drop(view);
+        for segment in suspected {
+            self.shared.suspect(segment);
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::model::Offset;
 use crate::storage::StorageError;
@@ -20,6 +20,8 @@ use crate::storage::segment::names::FileKind;
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::time_index::TimeEntry;
 
+use super::damage::{DamageWatch, Damages, Island};
+
 /// Batches at the end of the log whose places are known without any reading.
 const RECENT_BATCHES: usize = 64;
 /// Readers behind the tail of whom it is remembered where they will go on.
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     pub(super) directory: PathBuf,
     pub(super) handles: Arc<Handles>,
     pub(super) doubts: Arc<Doubts>,
+    /// Who is told of segments that must be inspected.
+    pub(super) watch: OnceLock<Arc<dyn DamageWatch>>,
     view: Mutex<View>,
 }
 
@@ -42,6 +46,7 @@ impl Shared {
             directory,
             handles: Arc::default(),
             doubts: Arc::default(),
+            watch: OnceLock::new(),
             view: Mutex::new(view),
         }
     }
@@ -61,12 +66,16 @@ impl Shared {
             .get(&*self.disk, &self.directory, segment, kind)
     }
 
-    /// Opens what a search in a segment needs.
+    /// Opens what a search in a segment needs, or in an undamaged part of it.
     pub(super) fn search(
         &self,
-        info: SegmentInfo,
+        mut info: SegmentInfo,
         pending: Vec<OffsetEntry>,
+        island: &Island,
     ) -> Result<SegmentSearch, StorageError> {
+        if let Some(damage) = &island.ends_at {
+            info.size = info.size.min(damage.position);
+        }
         let log = self.handle(info.base_offset, FileKind::Log)?;
         let index = match info.offset_entries {
             0 => None,
@@ -78,6 +87,7 @@ impl Shared {
             index,
             pending,
             doubts: Some(Arc::clone(&self.doubts)),
+            begins_at: island.start,
         })
     }
 }
@@ -92,6 +102,10 @@ pub(super) struct View {
     pub(super) segments: SegmentList,
     pub(super) tail: Tail,
     pub(super) epochs: LeaderEpochs,
+    /// What no reader is given.
+    pub(super) damages: Damages,
+    /// How often the log was cut and its files were read again.
+    pub(super) readings: u32,
 }
 
 /// The end of the active segment, in memory.

@@ -89,6 +89,7 @@ fn replay_segment(
         site.disk.open(&path, OpenMode::Read)
     };
     let search = SegmentSearch {
+        begins_at: 0,
         info: *segment,
         log: open(FileKind::Log)?,
         index: open(FileKind::OffsetIndex).ok(),

@@ -191,6 +191,7 @@ impl Loader<'_> {
             index: Some(index),
             pending: Vec::new(),
             doubts: None,
+            begins_at: 0,
         };
         let Some(first) = unless_corrupt(search.scan(0).next())? else {
             return Ok(None);

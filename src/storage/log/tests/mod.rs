@@ -2,6 +2,7 @@
 
 mod closing;
 mod counting;
+mod damaged;
 mod failing;
 mod indexes;
 mod properties;
