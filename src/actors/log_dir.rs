@@ -22,6 +22,7 @@ use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::{Checkpoints, ClosedLog, LogReader, OpenFiles, StorageError};
+use crate::telemetry::metrics::Metrics;
 
 /// Bounds that `broker.rs` hands in.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +67,8 @@ pub struct LogDirParts {
     pub closed_logs: ClosedLogs,
     /// A file in the directory that its owner keeps open as long as the broker runs.
     pub lock: Weak<dyn DiskFile>,
+    /// Where things are counted.
+    pub metrics: Metrics,
 }
 
 /// See the module.
@@ -91,6 +94,9 @@ pub struct LogDir {
     opening: OpeningProgress,
     /// Threads that open logs while the broker starts; afterwards the others do.
     recovery_threads: Mutex<Option<DiskThreads>>,
+    /// How often it was asked that moved log starts are written down, and how many of these were.
+    starts_moved: AtomicU64,
+    starts_kept: tokio::sync::Mutex<u64>,
 }
 
 /// While a directory has no space.
@@ -103,6 +109,10 @@ struct FullSince {
 
 /// Between two lines about the same full directory.
 const FULL_SAID_EVERY_MS: u64 = 10_000;
+/// The first look for what may be deleted comes this long after the start, or after one interval if
+/// that is shorter: a broker that is often restarted deletes, too (Kafka's
+/// `log.initial.task.delay.ms`).
+const FIRST_TIDY_AFTER: Duration = Duration::from_secs(30);
 /// Logs of one directory that are tidied at a time: each is away from its arbiter meanwhile, and
 /// what is to be written waits behind them on the disk threads.
 const TIDIED_AT_A_TIME: usize = 4;
@@ -122,6 +132,8 @@ impl LogDir {
             recovery_threads: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
             written: Mutex::new(parts.at_start.clone()),
+            starts_moved: AtomicU64::new(0),
+            starts_kept: tokio::sync::Mutex::default(),
             parts,
         }
     }
@@ -341,6 +353,28 @@ impl LogDir {
         Ok(())
     }
 
+    /// Sees to it that log starts that were moved before this call last over any end of the broker.
+    /// Who asks while the checkpoints are being written shares the next writing.
+    ///
+    /// # Errors
+    /// As [`LogDir::write_checkpoints`].
+    pub async fn keep_starts(self: Arc<Self>) -> Result<(), StorageError> {
+        let own = self.starts_moved.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut kept = self.starts_kept.lock().await;
+        if *kept >= own {
+            return Ok(());
+        }
+        let upto = self.starts_moved.load(Ordering::Acquire);
+        write_checkpoints(Arc::clone(&self), false).await?;
+        *kept = upto;
+        Ok(())
+    }
+
+    /// Where things in here are counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
+
     /// Whether the checkpoint files know this name: of a log that is gone, when it is not here.
     pub fn has_checkpoints_of(&self, partition: &TopicPartition) -> bool {
         let written = lock(&self.written);
@@ -506,6 +540,9 @@ impl Actor for LogDirActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
+        if self.intervals.tidy > FIRST_TIDY_AFTER {
+            ctx.run_later(FIRST_TIDY_AFTER, LogDirActor::tidy);
+        }
         ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
         if let Some(after) = self.intervals.close_unused {
             ctx.run_interval(after, |actor, _| {

@@ -72,6 +72,7 @@ impl Handler<Tidy> for LogActor {
                     log::warn!("retention is put off: {error}");
                     Vec::new()
                 });
+                tell_deleted(log, &deleted);
                 if idle && let Err(error) = log.close_idle() {
                     log::warn!("files of an idle log stay open: {error}");
                 }
@@ -85,10 +86,34 @@ impl Handler<Tidy> for LogActor {
         Box::pin(async move {
             let deleted = deleted.await.unwrap_or_default();
             if !deleted.is_empty() {
+                dir.metrics().segments_deleted.inc_by(deleted.len() as u64);
                 actix_rt::spawn(unlink_later(deleted, dir, delay));
             }
         })
     }
+}
+
+/// One line for what a round took from a log.
+fn tell_deleted(log: &Log, deleted: &[DeletedFiles]) {
+    let (Some(first), Some(last)) = (deleted.first(), deleted.last()) else {
+        return;
+    };
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in deleted.iter().map(|deleted| deleted.reason.as_str()) {
+        if reasons.last() != Some(&reason) {
+            reasons.push(reason);
+        }
+    }
+    log::info!(
+        "{}: deleted {} segments of {} bytes, from {} to {}, because of {}; the log starts at {}",
+        log.directory().display(),
+        deleted.len(),
+        deleted.iter().map(|deleted| deleted.size).sum::<u64>(),
+        first.base_offset,
+        last.base_offset,
+        reasons.join(" and "),
+        log.log_start_offset()
+    );
 }
 
 async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Duration) {

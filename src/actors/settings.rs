@@ -22,6 +22,9 @@ pub fn log_config(settings: &TopicSettings, producer_id_expiration_ms: i64) -> L
         flush_ms: settings.flush_ms,
         deletes: settings.deletes,
         compacts: settings.compacts,
+        min_compaction_lag_ms: settings.min_compaction_lag_ms,
+        max_compaction_lag_ms: settings.max_compaction_lag_ms,
+        delete_retention_ms: settings.delete_retention_ms,
         retention_ms: settings.retention_ms,
         retention_bytes: settings
             .retention_bytes

@@ -203,6 +203,7 @@ fn start_directory(
         open_files,
         closed_logs: taken.closed_logs,
         lock: Arc::downgrade(&taken.lock),
+        metrics: environment.metrics.clone(),
     });
     dir.set_recovery_threads(recovery_threads.map_err(StartError::Threads)?);
     Ok(Arc::new(dir))

@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 mod checkpoints;
+mod cleaner;
 pub mod closed_logs;
 pub mod disk;
 mod error;
@@ -20,15 +21,18 @@ mod read_plan;
 mod recovery;
 mod scrub;
 mod segment;
+#[cfg(test)]
+mod simulation;
 mod time_index;
 pub mod transaction_index;
 
 pub use checkpoints::Checkpoints;
+pub use cleaner::{CleaningError, CleaningStats, CleaningStopped, OffsetMap, Pace};
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, ClosedLog, Damage, DamageWatch, DeletedFiles, DeletionReason, FlushJob,
-    Flushed, Inspection, Log, LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError,
-    Suspect, TimestampedOffset, Verdict,
+    AppendError, Appended, Cleanable, Cleaning, ClosedLog, Damage, DamageWatch, DeletedFiles,
+    DeletionReason, FlushJob, Flushed, Inspection, Log, LogConfig, LogReader, RUN_BATCHES_MAX,
+    RUN_BYTES_MAX, ReadError, Replacement, Suspect, TimestampedOffset, Verdict,
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{Progress, RecoveryInput, RecoveryReport};

@@ -8,4 +8,5 @@ mod embedded_host;
 mod groups;
 mod hostile;
 mod house;
+mod retention;
 mod server;

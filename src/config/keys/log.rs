@@ -3,7 +3,7 @@
 //!
 //! Invariant: a key some topic key names as its synonym has the same bounds as that topic key.
 
-use super::entry::{NO_TIERING, boolean, int, list, long, string, unset};
+use super::entry::{TIERING_REFUSED, boolean, int, list, long, string, unset};
 use crate::model::config_key::{ConfigKey, ConfigType};
 
 /// The keys.
@@ -134,13 +134,11 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .cluster_wide()
         .doc("How hard the broker packs with zstd."),
     long("log.local.retention.ms", "-2")
-        .at_least(-2)
+        .only("-2", TIERING_REFUSED)
         .cluster_wide()
-        .doc("How long segments stay on the local disk once they are in remote storage; -2 is as long as `log.retention.ms`.")
-        .deviates(NO_TIERING),
+        .doc("How long segments stay on the local disk once they are in remote storage; -2 is as long as `log.retention.ms`."),
     long("log.local.retention.bytes", "-2")
-        .at_least(-2)
+        .only("-2", TIERING_REFUSED)
         .cluster_wide()
-        .doc("How many bytes stay on the local disk once they are in remote storage; -2 is `log.retention.bytes`.")
-        .deviates(NO_TIERING),
+        .doc("How many bytes stay on the local disk once they are in remote storage; -2 is `log.retention.bytes`."),
 ];

@@ -2,7 +2,7 @@
 //!
 //! Invariant: each that has a broker default names it, with the same bounds.
 
-use super::entry::{NO_TIERING, boolean, double, int, list, long, string};
+use super::entry::{TIERING_REFUSED, boolean, double, int, list, long, string};
 use crate::model::config_key::ConfigKey;
 
 const NO_COMPACTION: &str =
@@ -61,15 +61,13 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Replicas whose serving is throttled: `partition:broker`, comma-separated, or `*`.")
         .deviates(NO_THROTTLE),
     long("local.retention.bytes", "-2")
-        .at_least(-2)
+        .only("-2", TIERING_REFUSED)
         .synonym("log.local.retention.bytes")
-        .doc("How many bytes stay on the local disk once they are in remote storage; -2 is `retention.bytes`.")
-        .deviates(NO_TIERING),
+        .doc("How many bytes stay on the local disk once they are in remote storage; -2 is `retention.bytes`."),
     long("local.retention.ms", "-2")
-        .at_least(-2)
+        .only("-2", TIERING_REFUSED)
         .synonym("log.local.retention.ms")
-        .doc("How long segments stay on the local disk once they are in remote storage; -2 is `retention.ms`.")
-        .deviates(NO_TIERING),
+        .doc("How long segments stay on the local disk once they are in remote storage; -2 is `retention.ms`."),
     long("max.compaction.lag.ms", "9223372036854775807")
         .at_least(1)
         .synonym("log.cleaner.max.compaction.lag.ms")
@@ -109,13 +107,13 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .synonym("log.preallocate")
         .doc("Whether a new segment reserves its whole size on the disk."),
     boolean("remote.log.copy.disable", "false")
-        .doc("Whether nothing more is copied to remote storage.")
-        .deviates(NO_TIERING),
+        .only("false", TIERING_REFUSED)
+        .doc("Whether nothing more is copied to remote storage."),
     boolean("remote.log.delete.on.disable", "false")
-        .doc("Whether switching remote storage off deletes what is there.")
-        .deviates(NO_TIERING),
+        .only("false", TIERING_REFUSED)
+        .doc("Whether switching remote storage off deletes what is there."),
     boolean("remote.storage.enable", "false")
-        .only("false", "Tiered storage is not built yet; leave it out.")
+        .only("false", TIERING_REFUSED)
         .doc("Whether old segments move to remote storage."),
     long("retention.bytes", "-1")
         .synonym("log.retention.bytes")

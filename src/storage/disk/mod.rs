@@ -8,6 +8,8 @@
 pub(crate) mod counting;
 mod faulty;
 mod memory;
+#[cfg(test)]
+pub(crate) mod seeded;
 mod system;
 
 use std::fmt;

@@ -11,6 +11,8 @@
 mod active;
 mod append;
 mod append_run;
+mod cleanable;
+mod cleaning;
 mod closed;
 mod config;
 mod damage;
@@ -18,6 +20,7 @@ mod flush;
 mod mending;
 pub(crate) mod producers;
 mod reader;
+mod replacing;
 mod retention;
 mod roll;
 #[cfg(test)]
@@ -31,11 +34,14 @@ use std::sync::Arc;
 
 pub use append::{AppendError, Appended};
 pub use append_run::{RUN_BATCHES_MAX, RUN_BYTES_MAX};
+pub use cleanable::Cleanable;
+pub use cleaning::Cleaning;
 pub use closed::ClosedLog;
 pub use config::LogConfig;
 pub use damage::{Damage, DamageWatch, Inspection, Suspect, Verdict};
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};
+pub use replacing::Replacement;
 pub use retention::{DeletedFiles, DeletionReason};
 pub use timestamps::TimestampedOffset;
 
@@ -103,6 +109,8 @@ pub struct Log {
     /// What its directory's time of change was when the log was opened as it had been closed; the
     /// outer one is none when it was opened in another way.
     untouched_since: Option<Option<Timestamp>>,
+    /// Whether it was said that records of the future keep a segment from expiring.
+    future_told: bool,
 }
 
 impl Log {
@@ -197,6 +205,7 @@ impl Log {
                 false => vec![LEADER_EPOCH_CHECKPOINT.into()],
             },
             untouched_since: None,
+            future_told: false,
         }
     }
 

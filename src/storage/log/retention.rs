@@ -28,6 +28,21 @@ pub enum DeletionReason {
     StartOffset,
     /// The log was cut back.
     Truncation,
+    /// A compacted segment took its place.
+    Compaction,
+}
+
+impl DeletionReason {
+    /// For a sentence that says why.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeletionReason::Time => "retention.ms",
+            DeletionReason::Size => "retention.bytes",
+            DeletionReason::StartOffset => "deleted records",
+            DeletionReason::Truncation => "truncation",
+            DeletionReason::Compaction => "compaction",
+        }
+    }
 }
 
 /// A segment that is not part of the log any more; its files wait to be unlinked.
@@ -131,6 +146,9 @@ impl Log {
         let (gone, start) = {
             let mut view = self.shared.view();
             let gone: Vec<SegmentInfo> = view.segments.change(|all| all.drain(..count).collect());
+            for segment in &gone {
+                view.damages.forget(segment.base_offset);
+            }
             let first = view.segments.first().map(|first| first.base_offset);
             view.log_start_offset = view.log_start_offset.max(first.unwrap_or_default());
             for segment in &gone {
@@ -188,7 +206,7 @@ impl Log {
         Ok(due)
     }
 
-    fn is_expired(&self, segment: &SegmentInfo, now: Timestamp) -> Result<bool, StorageError> {
+    fn is_expired(&mut self, segment: &SegmentInfo, now: Timestamp) -> Result<bool, StorageError> {
         let Some(retention_ms) = self.config.retention_ms else {
             return Ok(false);
         };
@@ -196,6 +214,15 @@ impl Log {
             largest if largest.timestamp >= Timestamp(0) => Some(largest.timestamp),
             _ => segment.modified,
         };
+        if largest.is_some_and(|largest| largest > now)
+            && !std::mem::replace(&mut self.future_told, true)
+        {
+            log::warn!(
+                "{}: the segment at {} has a record whose timestamp lies in the future, and stays until retention.ms after that",
+                self.directory().display(),
+                segment.base_offset
+            );
+        }
         Ok(largest.is_some_and(|largest| now.0.saturating_sub(largest.0) > retention_ms))
     }
 

@@ -144,6 +144,7 @@ impl Bench {
             open_files: Arc::new(OpenFiles::new(OPEN_FILES_MAX)),
             closed_logs: taken.closed_logs,
             lock: Arc::downgrade(&taken.lock),
+            metrics: Default::default(),
         }));
         let clock = Clock::simulated(EPOCH);
         let dirs = Arc::new(LogDirs::new(vec![Arc::clone(&dir)], found));
