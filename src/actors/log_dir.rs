@@ -16,6 +16,7 @@ use actix::prelude::*;
 use super::disk_threads::DiskThreads;
 use super::log::LogActor;
 use super::log_upkeep::Tidy;
+use super::opening_progress::OpeningProgress;
 use super::partition::PartitionGauges;
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
@@ -93,6 +94,10 @@ pub struct LogDir {
     cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
     /// What the files say. Locked while they are written, by disk threads only.
     written: Mutex<Checkpoints>,
+    /// How far the opening of logs is.
+    opening: OpeningProgress,
+    /// Threads that open logs while the broker starts; afterwards the others do.
+    recovery_threads: Mutex<Option<DiskThreads>>,
     /// How often it was asked that moved log starts are written down, and how many of these were.
     starts_moved: AtomicU64,
     starts_kept: tokio::sync::Mutex<u64>,
@@ -123,6 +128,8 @@ impl LogDir {
             full: Mutex::default(),
             is_full: AtomicBool::new(false),
             residents: Mutex::default(),
+            opening: OpeningProgress::default(),
+            recovery_threads: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
             cleaned: Mutex::default(),
             written: Mutex::new(parts.at_start.clone()),
@@ -150,6 +157,30 @@ impl LogDir {
     /// Where to run what can block.
     pub fn threads(&self) -> &DiskThreads {
         &self.parts.threads
+    }
+
+    /// Has logs opened by threads of their own until [`Self::end_start`]:
+    /// `num.recovery.threads.per.data.dir`.
+    pub fn set_recovery_threads(&self, threads: DiskThreads) {
+        *lock(&self.recovery_threads) = Some(threads);
+    }
+
+    /// Where to open logs.
+    pub(super) fn opening_threads(&self) -> DiskThreads {
+        let own = lock(&self.recovery_threads).clone();
+        own.unwrap_or_else(|| self.threads().clone())
+    }
+
+    /// How far the opening of logs is.
+    pub(super) fn opening(&self) -> &OpeningProgress {
+        &self.opening
+    }
+
+    /// All logs that were to be opened at the start are: what was only for that goes.
+    pub fn end_start(&self) {
+        self.forget_closed();
+        *lock(&self.recovery_threads) = None;
+        self.opening.end_start(self.path());
     }
 
     /// Bounds the open files of all logs.
@@ -222,7 +253,7 @@ impl LogDir {
     }
 
     /// Forgets what the last broker said of logs that were not opened.
-    pub fn forget_closed(&self) {
+    fn forget_closed(&self) {
         lock(&self.closed).clear();
     }
 

@@ -21,6 +21,7 @@ mod log_opening;
 pub mod log_upkeep;
 pub mod metadata;
 pub mod observe;
+mod opening_progress;
 pub mod partition;
 mod partition_closing;
 pub mod partition_host;

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 
@@ -27,8 +26,6 @@ use crate::storage::{Log, LogConfig, StorageError};
 /// Into so many jobs an opening is split where there are enough partitions, so that all threads of
 /// the directory have some.
 const JOBS_AT_LEAST: usize = 16;
-/// How often a long recovery says how far it is.
-const PROGRESS_SAID_EVERY: Duration = Duration::from_secs(3);
 
 /// What a host needs to open partitions.
 #[derive(Clone)]
@@ -158,6 +155,7 @@ impl Opening {
         let count: usize = sites.values().map(|(_, sites)| sites.len()).sum();
         let mut openings = Vec::new();
         for (dir, mut sites) in sites.into_values() {
+            dir.opening().begin(self.clock.now(), sites.len());
             let together = opened_together(&dir, sites.len());
             while !sites.is_empty() {
                 let some = sites.split_off(sites.len().saturating_sub(together));
@@ -167,17 +165,11 @@ impl Opening {
                 }));
             }
         }
-        let mut said = self.clock.now();
         let mut opened = Vec::with_capacity(count);
         for opening in openings {
             match opening.await {
                 Ok(residences) => opened.extend(residences),
                 Err(error) => log::error!("partitions are offline: opening them failed: {error}"),
-            }
-            let now = self.clock.now();
-            if now.since(said) >= PROGRESS_SAID_EVERY {
-                said = now;
-                log::info!("{} of {count} logs are open", opened.len());
             }
         }
         opened
@@ -217,7 +209,7 @@ impl Opening {
                     config: Arc::clone(&rules.log),
                     leads_in: (partition.leader == self.broker).then_some(partition.leader_epoch),
                     random: (self.random)(),
-                    now: self.clock.wall(),
+                    clock: self.clock,
                 },
             };
             let (_, sites) = sites.entry(dir.id()).or_insert_with(|| (dir, Vec::new()));
@@ -231,11 +223,12 @@ impl Opening {
         let job = move || -> Vec<_> {
             let open = |site: PartitionSite| {
                 let log = panic::catch_unwind(AssertUnwindSafe(|| site.log.open()));
+                site.log.note_done(matches!(log, Ok(Ok(_))));
                 (site, log)
             };
             sites.into_iter().map(open).collect()
         };
-        let Ok(done) = dir.threads().run(job).await else {
+        let Ok(done) = dir.opening_threads().run(job).await else {
             log::error!("partitions are offline: the threads of their directory have ended");
             return Vec::new();
         };

@@ -25,7 +25,7 @@ const WRITE_BACK_BYTES: u64 = 16 << 20;
 /// Files nobody used for this long, or up to twice as long, are closed.
 const FILES_CLOSED_AFTER: Duration = Duration::from_secs(30);
 
-/// Unknown partitions that are named in the log; the others are counted.
+/// Unknown partitions, and strange files, that are named in the log; the others are counted.
 const UNKNOWN_TOLD_MAX: usize = 10;
 
 /// All log directories of a running broker.
@@ -71,6 +71,10 @@ impl Disks {
                     );
                 }
             }
+            tell_some(
+                &taken.strange,
+                "is nothing of this broker's; it is left alone",
+            );
             locks.push(Arc::clone(&taken.lock));
             let open_files = Arc::clone(&open_files);
             dirs.push(start_directory(config, environment, taken, open_files)?);
@@ -129,15 +133,26 @@ impl Disks {
     /// cluster. They are left alone.
     pub(super) fn tell_unknown(&self, image: &Image) {
         for dir in self.log_dirs.all() {
-            dir.forget_closed();
+            dir.end_start();
         }
         let unknown = self.log_dirs.unknown(image);
-        for path in unknown.iter().take(UNKNOWN_TOLD_MAX) {
-            log::warn!("{path} belongs to no topic of this cluster; it is left alone");
-        }
-        if unknown.len() > UNKNOWN_TOLD_MAX {
-            log::warn!("so do {} more", unknown.len() - UNKNOWN_TOLD_MAX);
-        }
+        tell_some(
+            &unknown,
+            "belongs to no topic of this cluster; it is left alone",
+        );
+    }
+}
+
+/// Names the first few of some paths, and counts the others.
+fn tell_some(paths: &[String], what: &str) {
+    for path in paths.iter().take(UNKNOWN_TOLD_MAX) {
+        log::warn!("{path} {what}");
+    }
+    if paths.len() > UNKNOWN_TOLD_MAX {
+        log::warn!(
+            "the same is true of {} more",
+            paths.len() - UNKNOWN_TOLD_MAX
+        );
     }
 }
 
@@ -171,7 +186,10 @@ fn start_directory(
             }
         });
     }
-    Ok(Arc::new(LogDir::new(LogDirParts {
+    let recovery_threads = config.engine.recovery_threads_per_log_dir;
+    let recovery_threads =
+        DiskThreads::for_disk(disk.as_ref(), "milena-recovery", recovery_threads);
+    let dir = LogDir::new(LogDirParts {
         id: taken.id,
         path: taken.path,
         disk,
@@ -186,7 +204,9 @@ fn start_directory(
         closed_logs: taken.closed_logs,
         lock: Arc::downgrade(&taken.lock),
         metrics: environment.metrics.clone(),
-    })))
+    });
+    dir.set_recovery_threads(recovery_threads.map_err(StartError::Threads)?);
+    Ok(Arc::new(dir))
 }
 
 fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Addr<LogDirActor> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::disks::Disks;
 use super::quorum::Quorum;
@@ -113,25 +114,25 @@ pub(super) async fn register(
     quorum: &Quorum,
     registration: BrokerRegistration,
 ) -> Result<i64, String> {
-    let registered = async {
-        loop {
-            let request = Request::RegisterBroker(registration.clone());
-            match quorum.controller.send(AskController(request)).await {
-                Ok(Ok(Reply::RegisterBroker(Ok(epoch)))) => return Ok(epoch),
-                Ok(Ok(Reply::RegisterBroker(Err(refusal)))) => return Err(refusal.to_string()),
-                Ok(Ok(_)) => return Err("it gave another answer".to_owned()),
-                // The quorum has not elected its only voter yet.
-                Ok(Err(ControllerUnavailable::NotController { .. })) => {
-                    // One that has ended says so when it is asked again.
-                    let _ = quorum.controller.send(AwaitLeadership).await;
-                }
-                Ok(Err(_)) => tokio::time::sleep(BUSY_BACKOFF).await,
-                Err(_) => return Err("it has ended".to_owned()),
+    let deadline = Instant::now() + LEADERSHIP_DEADLINE;
+    let late = || "no leader was elected in time".to_owned();
+    loop {
+        // While this is carried out the partitions are opened. After a crash that takes as long as
+        // it takes, so it is not under the deadline.
+        let request = Request::RegisterBroker(registration.clone());
+        match quorum.controller.send(AskController(request)).await {
+            Ok(Ok(Reply::RegisterBroker(Ok(epoch)))) => return Ok(epoch),
+            Ok(Ok(Reply::RegisterBroker(Err(refusal)))) => return Err(refusal.to_string()),
+            Ok(Ok(_)) => return Err("it gave another answer".to_owned()),
+            // The quorum has not elected its only voter yet.
+            Ok(Err(ControllerUnavailable::NotController { .. })) => {
+                let elected = quorum.controller.send(AwaitLeadership);
+                // One that has ended says so when it is asked again.
+                let _ = timeout_at(deadline, elected).await.map_err(|_| late())?;
             }
+            Ok(Err(_)) if Instant::now() < deadline => tokio::time::sleep(BUSY_BACKOFF).await,
+            Ok(Err(_)) => return Err(late()),
+            Err(_) => return Err("it has ended".to_owned()),
         }
-    };
-    match tokio::time::timeout(LEADERSHIP_DEADLINE, registered).await {
-        Ok(registered) => registered,
-        Err(_) => Err("no leader was elected in time".to_owned()),
     }
 }

@@ -108,6 +108,8 @@ pub struct LimitsConfig {
 pub struct EngineConfig {
     /// `milena.data.threads`; `None` is one for every two cores.
     pub data_threads: Option<usize>,
+    /// `num.recovery.threads.per.data.dir`.
+    pub recovery_threads_per_log_dir: usize,
     /// `milena.disk.threads.per.log.dir`.
     pub disk_threads_per_log_dir: usize,
     /// `milena.unflushed.bytes.max`, of each log directory.
@@ -423,6 +425,7 @@ fn engine(values: &StaticValues) -> Result<EngineConfig, ConfigError> {
     let data_threads: usize = values.number("milena.data.threads")?;
     Ok(EngineConfig {
         data_threads: Some(data_threads).filter(|threads| *threads > 0),
+        recovery_threads_per_log_dir: values.number("num.recovery.threads.per.data.dir")?,
         disk_threads_per_log_dir: values.number("milena.disk.threads.per.log.dir")?,
         unflushed_bytes_max: values.number("milena.unflushed.bytes.max")?,
         sendfile_bytes_min: values.number("milena.sendfile.bytes.min")?,
