@@ -19,7 +19,7 @@ pub mod producer_state;
 pub mod quorum_log;
 mod read_plan;
 mod recovery;
-mod scrub;
+pub mod scrub;
 mod segment;
 #[cfg(test)]
 mod simulation;
