@@ -25,6 +25,7 @@ mod segment;
 mod simulation;
 mod time_index;
 pub mod transaction_index;
+pub mod verify;
 
 pub use checkpoints::Checkpoints;
 pub use cleaner::{CleaningError, CleaningStats, CleaningStopped, OffsetMap, Pace};
