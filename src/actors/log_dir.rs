@@ -6,6 +6,7 @@
 //! show of themselves; no log is asked.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,9 +19,11 @@ use super::log::LogActor;
 use super::log_upkeep::Tidy;
 use super::opening_progress::OpeningProgress;
 use super::partition::PartitionGauges;
+use super::scrubber::{Scrubber, Suspects};
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
 use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::scrub::{DamagedRanges, read_damaged_ranges};
 use crate::storage::{Checkpoints, ClosedLog, LogConfig, LogReader, OpenFiles, StorageError};
 use crate::telemetry::metrics::Metrics;
 
@@ -92,6 +95,9 @@ pub struct LogDir {
     closed: Mutex<ClosedLogs>,
     /// Up to where the logs that live here were cleaned.
     cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
+    /// What an earlier life knew to be damaged in logs that are not opened yet.
+    expected_damages: Mutex<DamagedRanges>,
+    suspects: Arc<Suspects>,
     /// What the files say. Locked while they are written, by disk threads only.
     written: Mutex<Checkpoints>,
     /// How far the opening of logs is.
@@ -132,6 +138,8 @@ impl LogDir {
             recovery_threads: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
             cleaned: Mutex::default(),
+            expected_damages: Mutex::new(expected_damages(&parts)),
+            suspects: Arc::default(),
             written: Mutex::new(parts.at_start.clone()),
             starts_moved: AtomicU64::new(0),
             starts_kept: tokio::sync::Mutex::default(),
@@ -326,10 +334,69 @@ impl LogDir {
         self.offline.store(true, Ordering::Release);
     }
 
+    /// Segments that must be looked at soon.
+    pub fn suspects(&self) -> &Arc<Suspects> {
+        &self.suspects
+    }
+
+    /// What the last broker knew to be damaged, of logs that are not opened yet.
+    pub fn expected_damages(&self) -> DamagedRanges {
+        lock(&self.expected_damages).clone()
+    }
+
+    /// What is known to be damaged.
+    pub fn known_damages(&self) -> DamagedRanges {
+        let mut known = self.expected_damages();
+        for (name, log) in self.residents().iter() {
+            if log.reader.damages_count() > 0 {
+                known.insert(name.clone(), log.reader.damages());
+            }
+        }
+        known
+    }
+
+    /// Reads the log of a partition, if that lives here.
+    pub fn reader_of(&self, partition: &TopicPartition) -> Option<LogReader> {
+        let residents = self.residents();
+        residents.get(partition).map(|log| log.reader.clone())
+    }
+
+    /// Looks at the logs behind `partition`, in order and at most so many, until one gives something.
+    pub fn look_behind<T>(
+        &self,
+        partition: Option<&TopicPartition>,
+        at_most: usize,
+        mut look: impl FnMut(&LogReader) -> Option<T>,
+    ) -> Looked<T> {
+        let residents = self.residents();
+        let from = partition.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut last: Option<&TopicPartition> = None;
+        for (name, log) in residents
+            .range::<TopicPartition, _>((from, Bound::Unbounded))
+            .take(at_most)
+        {
+            if let Some(found) = look(&log.reader) {
+                return Looked {
+                    last: last.cloned(),
+                    found: Some((name.clone(), found)),
+                };
+            }
+            last = Some(name);
+        }
+        Looked {
+            last: last.cloned(),
+            found: None,
+        }
+    }
+
     /// A log lives here from now on.
     pub fn move_in(&self, partition: TopicPartition, log: ResidentLog) {
         let cleaned = lock(&self.carried).cleaned.get(&partition).copied();
         self.set_cleaned(&partition, cleaned);
+        let expected = lock(&self.expected_damages).remove(&partition);
+        if let Some(ranges) = expected {
+            log.reader.expect_damages(&ranges);
+        }
         self.residents().insert(partition.clone(), log);
         self.disown(&partition);
     }
@@ -514,6 +581,21 @@ impl LogDir {
     }
 }
 
+/// What looking at logs came to.
+pub struct Looked<T> {
+    /// The last one that gave nothing.
+    pub last: Option<TopicPartition>,
+    /// The one that gave something, and what.
+    pub found: Option<(TopicPartition, T)>,
+}
+
+fn expected_damages(parts: &LogDirParts) -> DamagedRanges {
+    read_damaged_ranges(parts.disk.as_ref(), &parts.path).unwrap_or_else(|error| {
+        log::warn!("{error}; what is damaged must be found anew");
+        DamagedRanges::new()
+    })
+}
+
 /// All that is locked here is right at every step, whoever panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -553,6 +635,8 @@ pub struct LogDirActor {
     intervals: LogDirIntervals,
     writing: bool,
     tidying: bool,
+    /// Until the actor runs.
+    scrubber: Option<Scrubber>,
 }
 
 impl LogDirActor {
@@ -563,7 +647,14 @@ impl LogDirActor {
             intervals,
             writing: false,
             tidying: false,
+            scrubber: None,
         }
+    }
+
+    /// Has this scrubber work as long as the actor lives.
+    pub fn scrubbing(mut self, scrubber: Scrubber) -> LogDirActor {
+        self.scrubber = Some(scrubber);
+        self
     }
 
     /// Writes the checkpoints when they have changed, on a disk thread.
@@ -631,6 +722,9 @@ impl Actor for LogDirActor {
             ctx.run_later(self.intervals.first_tidy, LogDirActor::tidy);
         }
         ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
+        if let Some(scrubber) = self.scrubber.take() {
+            ctx.spawn(scrubber.run().into_actor(self));
+        }
         if let Some(after) = self.intervals.close_unused {
             ctx.run_interval(after, |actor, _| {
                 let open_files = Arc::clone(actor.dir.open_files());

@@ -116,6 +116,10 @@ pub struct EngineConfig {
     pub unflushed_bytes_max: u64,
     /// `milena.sendfile.bytes.min`.
     pub sendfile_bytes_min: usize,
+    /// `milena.scrub.max.bytes.per.second`, of each log directory; zero for never.
+    pub scrub_bytes_per_second: u64,
+    /// `milena.scrub.interval.ms`.
+    pub scrub_interval_ms: u64,
     /// `milena.shutdown.timeout.ms`.
     pub shutdown_timeout_ms: u64,
 }
@@ -429,6 +433,8 @@ fn engine(values: &StaticValues) -> Result<EngineConfig, ConfigError> {
         disk_threads_per_log_dir: values.number("milena.disk.threads.per.log.dir")?,
         unflushed_bytes_max: values.number("milena.unflushed.bytes.max")?,
         sendfile_bytes_min: values.number("milena.sendfile.bytes.min")?,
+        scrub_bytes_per_second: values.number("milena.scrub.max.bytes.per.second")?,
+        scrub_interval_ms: values.number("milena.scrub.interval.ms")?,
         shutdown_timeout_ms: values.number("milena.shutdown.timeout.ms")?,
     })
 }

@@ -137,7 +137,7 @@ impl LogReader {
         // It was written by this process, from as many entries in memory.
         let mut bytes = vec![0; length];
         lent.read_exact_at(&mut bytes, 0)?;
-        TransactionIndex::read(&bytes, path, base_offset)
+        TransactionIndex::of_bytes(&bytes, path, base_offset)
     }
 
     /// Looks again when files of the segments that were looked at were replaced or deleted meanwhile.
