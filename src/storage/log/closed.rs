@@ -176,6 +176,7 @@ impl ClosedLog {
             epochs,
             epochs_changed,
             producers,
+            unflushed_files: Vec::new(),
             report: RecoveryReport::default(),
         }))
     }
@@ -217,6 +218,7 @@ impl Log {
             && !self.epochs_changed
             && !self.poisoned
             && self.unflushed_files.is_empty()
+            && self.under_way.is_none()
     }
 
     /// Whether closing it now would neither read nor write.

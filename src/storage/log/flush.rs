@@ -29,8 +29,19 @@ pub struct FlushJob {
 pub struct Flushed {
     /// Everything below this offset is on the device.
     pub upto: Offset,
+    number: u64,
     generation: u64,
     bytes_appended: u64,
+}
+
+/// What the newest job was given to flush. Until it is known to have done so, the next one is given
+/// the same again: who closes a log does not wait for the flush that is under way.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    number: u64,
+    dirty_from: Offset,
+    names_changed: bool,
+    files: Vec<Box<str>>,
 }
 
 impl FlushJob {
@@ -85,9 +96,13 @@ impl Log {
     /// them are open at the moment.
     pub fn flush_job(&mut self) -> Option<FlushJob> {
         let nothing_new = self.log_end_offset <= self.recovery_point && !self.names_changed;
-        if self.active.is_none() || nothing_new && self.unflushed_files.is_empty() {
+        let nothing_else = self.unflushed_files.is_empty() && self.under_way.is_none();
+        if self.active.is_none() || nothing_new && nothing_else {
             return None;
         }
+        self.take_back_what_is_under_way();
+        let (dirty_from, names_changed) = (self.dirty_from, self.names_changed);
+        let names = self.unflushed_files.clone();
         let files = match self
             .write_changed_epochs()
             .and_then(|()| self.files_to_flush())
@@ -110,16 +125,37 @@ impl Log {
         }
         // What is appended from now on is the next job's.
         self.unflushed_since = None;
+        self.flush_jobs += 1;
+        self.under_way = Some(UnderWay {
+            number: self.flush_jobs,
+            dirty_from,
+            names_changed,
+            files: names,
+        });
         Some(FlushJob {
             disk: Arc::clone(&self.shared.disk),
             files,
             directories,
             done: Flushed {
                 upto: self.log_end_offset,
+                number: self.flush_jobs,
                 generation: self.generation,
                 bytes_appended: self.bytes_appended,
             },
         })
+    }
+
+    fn take_back_what_is_under_way(&mut self) {
+        let Some(under_way) = self.under_way.take() else {
+            return;
+        };
+        self.dirty_from = self.dirty_from.min(under_way.dirty_from);
+        self.names_changed |= under_way.names_changed;
+        for name in under_way.files {
+            if !self.unflushed_files.contains(&name) {
+                self.unflushed_files.push(name);
+            }
+        }
     }
 
     fn write_changed_epochs(&mut self) -> Result<(), StorageError> {
@@ -177,6 +213,13 @@ impl Log {
 
     /// Notes what a job has flushed. A job that began before offsets were given back says nothing.
     pub fn flushed(&mut self, done: &Flushed) {
+        if self
+            .under_way
+            .as_ref()
+            .is_some_and(|job| job.number == done.number)
+        {
+            self.under_way = None;
+        }
         if done.generation != self.generation {
             return;
         }

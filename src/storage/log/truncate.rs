@@ -11,7 +11,7 @@ use crate::storage::{offset_index, time_index};
 
 use super::active::Active;
 use super::retention::{DeletedFiles, DeletionReason};
-use super::{Log, floor_segment};
+use super::{Log, first_unsettled};
 
 impl Log {
     /// Cuts everything at or above `offset` off, with the whole batch that contains it. What the
@@ -134,7 +134,8 @@ impl Log {
         self.recovery_point = self.recovery_point.min(recovered.log_end_offset);
         let latest = recovered.epochs.latest();
         self.latest_epoch = latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch);
-        self.dirty_from = floor_segment(&recovered.segments, self.recovery_point);
+        let unsettled = first_unsettled(&recovered.segments, self.recovery_point);
+        self.dirty_from = self.dirty_from.min(unsettled);
         let mut view = self.shared.view();
         view.log_start_offset = recovered.log_start_offset;
         view.log_end_offset = recovered.log_end_offset;

@@ -95,6 +95,8 @@ pub(crate) struct Recovered {
     /// Whether they are not what the checkpoint says.
     pub(crate) epochs_changed: bool,
     pub(crate) producers: ProducerStates,
+    /// Names of small files that were written and not flushed.
+    pub(crate) unflushed_files: Vec<Box<str>>,
     pub(crate) report: RecoveryReport,
 }
 
@@ -133,8 +135,16 @@ pub(crate) fn recover(
     let loaded = loader.load(&inventory)?;
     let mut epochs = std::mem::take(&mut loader.epochs);
     let mut recovered = assemble(site, input, loaded, &mut report)?;
-    if !epochs_known {
-        rebuild_epochs(site, &recovered.segments, &mut epochs)?;
+    let known_from = match epochs.earliest().filter(|_| epochs_known) {
+        Some(earliest) => earliest.start_offset,
+        None => recovered.log_end_offset,
+    };
+    if known_from > recovered.log_start_offset {
+        let known = std::mem::take(&mut epochs);
+        rebuild_epochs(site, &recovered.segments, known_from, &mut epochs)?;
+        for entry in known.entries().iter().filter(|_| epochs_known) {
+            epochs.assign(entry.epoch, entry.start_offset);
+        }
     }
     epochs.truncate_from_end(recovered.log_end_offset);
     epochs.truncate_from_start(recovered.log_start_offset);
@@ -143,9 +153,17 @@ pub(crate) fn recover(
     let mut range = producers::Range {
         log_start_offset: recovered.log_start_offset,
         log_end_offset: recovered.log_end_offset,
+        snapshot_max: match input.clean_shutdown {
+            true => recovered.log_end_offset,
+            // What lies behind is looked at again, so that the indexes of aborted transactions,
+            // which have no checksums, are made again, too.
+            false => recovered.recovery_point,
+        },
         segments: &mut recovered.segments,
+        rewritten: Vec::new(),
     };
     let (producers, replayed) = producers::load_producers(site, &mut range, now)?;
+    recovered.unflushed_files = range.rewritten;
     recovered.producers = producers;
     if !report.set_aside.is_empty() {
         // Else a loss of power could bring those files back beside what came after them.
@@ -170,6 +188,7 @@ fn nothing(site: &Site<'_>, input: &RecoveryInput) -> Recovered {
         epochs: LeaderEpochs::default(),
         epochs_changed: false,
         producers,
+        unflushed_files: Vec::new(),
         report: RecoveryReport::default(),
     }
 }
@@ -213,7 +232,11 @@ fn load_epochs(site: &Site<'_>) -> Result<(LeaderEpochs, bool), StorageError> {
         return Ok((LeaderEpochs::default(), false));
     }
     match LeaderEpochs::read(&**site.disk, site.directory) {
-        Ok(epochs) => Ok((epochs, true)),
+        // It is replaced without waiting for the device: a loss of power may leave it empty.
+        Ok(epochs) => {
+            let known = epochs.latest().is_some();
+            Ok((epochs, known))
+        }
         Err(StorageError::Corrupt { detail, .. }) => {
             log::warn!("reading leader epochs from the batches: {detail}");
             Ok((LeaderEpochs::default(), false))
@@ -222,18 +245,25 @@ fn load_epochs(site: &Site<'_>) -> Result<(LeaderEpochs, bool), StorageError> {
     }
 }
 
-/// Without a checkpoint the batches themselves tell in which reign they were written.
+/// Without a checkpoint, and below what it knows when the log's start has fallen back to what was
+/// noted of it last, the batches themselves tell in which reign they were written.
 fn rebuild_epochs(
     site: &Site<'_>,
     segments: &[SegmentInfo],
+    until: Offset,
     epochs: &mut LeaderEpochs,
 ) -> Result<(), StorageError> {
-    epochs.clear();
-    for segment in segments {
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.base_offset < until)
+    {
         let path = site.path(segment.base_offset, FileKind::Log);
         let file = site.disk.open(&path, OpenMode::Read)?;
         let mut scan = HeaderScan::new(file, 0, segment.size);
         while let Some(located) = scan.next()? {
+            if located.header.base_offset >= until {
+                return Ok(());
+            }
             note_epoch(
                 epochs,
                 located.header.partition_leader_epoch,

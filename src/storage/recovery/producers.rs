@@ -10,7 +10,7 @@ use crate::storage::producer_state::{
     ProducerStates, delete_snapshots, list_snapshots, load_newest_snapshot,
 };
 use crate::storage::segment::SegmentInfo;
-use crate::storage::segment::names::FileKind;
+use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
@@ -20,7 +20,11 @@ use super::Site;
 pub(super) struct Range<'a> {
     pub(super) log_start_offset: Offset,
     pub(super) log_end_offset: Offset,
+    /// The newest snapshot that is believed.
+    pub(super) snapshot_max: Offset,
     pub(super) segments: &'a mut [SegmentInfo],
+    /// Indexes of aborted transactions that were written, and not flushed.
+    pub(super) rewritten: Vec<Box<str>>,
 }
 
 /// Rebuilds the state at the end of the log; also how many batches were read for it. Snapshots
@@ -43,7 +47,7 @@ pub(super) fn load_producers(
         &**site.disk,
         site.directory,
         start,
-        end,
+        end.min(range.snapshot_max),
         site.config.producer_id_expiration_ms,
         now,
     )?;
@@ -71,6 +75,10 @@ fn replay(
             continue;
         }
         replayed += replay_segment(site, segment, from, states)?;
+        if segment.has_aborted {
+            let name = FileName::live(segment.base_offset, FileKind::TransactionIndex);
+            range.rewritten.push(name.to_string().into());
+        }
     }
     Ok(replayed)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::mirror::{Fault, Kept, Mirror};
+use super::mirror::{Aborted, Fault, Kept, Mirror};
 use super::place::Place;
 use crate::model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 use crate::record::{BatchHeader, batches, verify_crc};
@@ -240,8 +240,9 @@ fn producers(log: &Log, mirror: &Mirror) -> Result<(), Fault> {
             demand!(gone, "producer {id} is forgotten: {due:?}");
             continue;
         };
-        let same =
-            (found.producer_epoch.0, found.last_sequence()) == (due.epoch, due.last_sequence);
+        let sequence = found.last_sequence();
+        let same = found.producer_epoch.0 == due.epoch
+            && (sequence == due.last_sequence || due.records_end <= mirror.start);
         demand!(same, "producer {id} is {due:?}, not {found:?}");
         let open = found.transaction_first_offset.map(|offset| offset.0);
         let begun_below = due.open.is_some_and(|first| first < mirror.start);
@@ -287,13 +288,12 @@ pub(super) fn replay(
     let offsets = (again.log_start_offset().0, again.log_end_offset().0);
     let due = (mirror.start, mirror.end);
     demand!(offsets == due, "a replay makes {offsets:?} of {due:?}");
-    let whole_transactions = (log.first_unstable_offset(), again.first_unstable_offset());
-    let begun_below = whole_transactions
-        .0
-        .is_some_and(|first| first.0 < mirror.start);
+    let open = |log: &Log| log.producers().first_undecided_offset();
+    let (now, then) = (open(log), open(&again));
+    let begun_below = now.is_some_and(|first| first.0 < mirror.start);
     demand!(
-        whole_transactions.0 == whole_transactions.1 || begun_below,
-        "the first unstable offset is {whole_transactions:?} (log, replay)"
+        now == then || begun_below,
+        "the oldest transaction begins at {now:?}, not {then:?}"
     );
     let mut replayed = Place::new(place.name.clone(), place.path.clone());
     (replayed.mirror, replayed.log) = (mirror.clone(), Some(again));
