@@ -95,6 +95,12 @@ impl Log {
     /// None, too, when files cannot be opened: that makes the log poisoned, unless only too many of
     /// them are open at the moment.
     pub fn flush_job(&mut self) -> Option<FlushJob> {
+        self.flush_job_with(false)
+    }
+
+    /// The same; `all` has the indexes of the active segment flushed, too, which after a clean stop
+    /// nobody makes anew.
+    pub(super) fn flush_job_with(&mut self, all: bool) -> Option<FlushJob> {
         let nothing_new = self.log_end_offset <= self.recovery_point && !self.names_changed;
         let nothing_else = self.unflushed_files.is_empty() && self.under_way.is_none();
         if self.active.is_none() || nothing_new && nothing_else {
@@ -105,7 +111,7 @@ impl Log {
         let names = self.unflushed_files.clone();
         let files = match self
             .write_changed_epochs()
-            .and_then(|()| self.files_to_flush())
+            .and_then(|()| self.files_to_flush(all))
         {
             Ok(files) => files,
             Err(error) if error.is_passing() => {
@@ -168,7 +174,7 @@ impl Log {
 
     /// The log files of all segments that were touched. Closed ones come with their indexes and the
     /// snapshot behind them, which nobody rebuilds once the recovery point has passed.
-    fn files_to_flush(&mut self) -> Result<Vec<Arc<dyn DiskFile>>, StorageError> {
+    fn files_to_flush(&mut self, all: bool) -> Result<Vec<Arc<dyn DiskFile>>, StorageError> {
         let (segments, active) = {
             let view = self.shared.view();
             let bases = view.segments.iter().map(|segment| segment.base_offset);
@@ -179,7 +185,7 @@ impl Log {
         let mut files = Vec::new();
         for base in &segments {
             files.push(self.shared.handle(*base, FileKind::Log)?);
-            if Some(*base) != active {
+            if all || Some(*base) != active {
                 files.push(self.shared.handle(*base, FileKind::OffsetIndex)?);
                 files.push(self.shared.handle(*base, FileKind::TimeIndex)?);
             }

@@ -381,10 +381,13 @@ impl Log {
     /// When the device fails; the next start must then recover.
     pub fn close(&mut self) -> Result<(), StorageError> {
         self.finish()?;
-        if let Some(job) = self.flush_job() {
+        if let Some(job) = self.flush_job_with(true) {
             let flushed = job.run();
             let flushed = self.note_failure(flushed)?;
             self.flushed(&flushed);
+        } else {
+            self.refuse_if_poisoned()?;
+            self.refuse_if_unflushed()?;
         }
         self.close_idle()
     }
@@ -397,6 +400,16 @@ impl Log {
     pub fn close_unflushed(&mut self) -> Result<(), StorageError> {
         self.finish()?;
         self.close_idle()
+    }
+
+    /// A flush is put off when too many files are open; a close cannot be.
+    fn refuse_if_unflushed(&self) -> Result<(), StorageError> {
+        match self.active.is_some() && self.unflushed_messages() > 0 {
+            true => Err(StorageError::TooManyFiles {
+                path: self.directory().to_owned(),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn finish(&mut self) -> Result<(), StorageError> {

@@ -6,10 +6,11 @@ use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::recovery::{self, RecoveryInput, Site};
 use crate::storage::segment::SegmentInfo;
-use crate::storage::segment::names::FileKind;
+use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::{offset_index, time_index};
 
 use super::active::Active;
+use super::producers::cut_transaction_index;
 use super::retention::{DeletedFiles, DeletionReason};
 use super::{Log, first_unsettled};
 
@@ -104,6 +105,11 @@ impl Log {
         let times = self.shared.handle(base, FileKind::TimeIndex)?;
         let entries = time_index::entries_below(&*times, segment.time_entries, base, offset)?;
         times.truncate(u64::from(entries) * time_index::ENTRY_SIZE as u64)?;
+        if segment.has_aborted {
+            cut_transaction_index(&self.shared, base, offset)?;
+            let name = FileName::live(base, FileKind::TransactionIndex).to_string();
+            self.note_unflushed(&self.shared.directory.join(name));
+        }
         search.log.truncate(position)?;
         // Else a loss of power could bring back what was cut, over what the new leader sends.
         search.log.sync_data()

@@ -52,9 +52,21 @@ pub(super) fn load_producers(
         now,
     )?;
     let replayed = replay(site, range, &mut states)?;
+    forget_lost_markers(site, range)?;
     states.set_end_offset(end);
     states.expire(now);
     Ok((states, replayed))
+}
+
+/// An entry may be on the device whose marker is not.
+fn forget_lost_markers(site: &Site<'_>, range: &mut Range<'_>) -> Result<(), StorageError> {
+    let end = range.log_end_offset;
+    let Some(last) = range.segments.last_mut().filter(|last| last.has_aborted) else {
+        return Ok(());
+    };
+    let written = write_aborted(site, last, end, &[])?;
+    range.rewritten.push(written);
+    Ok(())
 }
 
 /// Reads the batches from the state's end to the log's.
@@ -74,11 +86,9 @@ fn replay(
         if next.is_some_and(|next| next <= from) || segment.size == 0 {
             continue;
         }
-        replayed += replay_segment(site, segment, from, states)?;
-        if segment.has_aborted {
-            let name = FileName::live(segment.base_offset, FileKind::TransactionIndex);
-            range.rewritten.push(name.to_string().into());
-        }
+        let (batches, written) = replay_segment(site, segment, from, states)?;
+        replayed += batches;
+        range.rewritten.extend(written);
     }
     Ok(replayed)
 }
@@ -88,7 +98,7 @@ fn replay_segment(
     segment: &mut SegmentInfo,
     from: Offset,
     states: &mut ProducerStates,
-) -> Result<u64, StorageError> {
+) -> Result<(u64, Option<Box<str>>), StorageError> {
     let open = |kind| {
         let path = site.path(segment.base_offset, kind);
         site.disk.open(&path, OpenMode::Read)
@@ -100,7 +110,7 @@ fn replay_segment(
         pending: Vec::new(),
     };
     let Some(first) = search.batch_reaching(from)? else {
-        return Ok(0);
+        return Ok((0, None));
     };
     let mut replayed = 0;
     let mut aborted = Vec::new();
@@ -115,18 +125,20 @@ fn replay_segment(
         }
     }
     if segment.has_aborted || !aborted.is_empty() {
-        write_aborted(site, segment, first.header.base_offset, &aborted)?;
+        let from = first.header.base_offset;
+        let written = write_aborted(site, segment, from, &aborted)?;
+        return Ok((replayed, Some(written)));
     }
-    Ok(replayed)
+    Ok((replayed, None))
 }
 
-/// Replaces what the index says about markers from `from` on.
+/// Replaces what the index says about markers from `from` on; its name, for who flushes it.
 fn write_aborted(
     site: &Site<'_>,
     segment: &mut SegmentInfo,
     from: Offset,
     aborted: &[AbortedTransaction],
-) -> Result<(), StorageError> {
+) -> Result<Box<str>, StorageError> {
     let disk = &**site.disk;
     let path = site.path(segment.base_offset, FileKind::TransactionIndex);
     let mut index = match TransactionIndex::open(disk, path.clone(), segment.base_offset) {
@@ -142,5 +154,6 @@ fn write_aborted(
         index.append(disk, *entry)?;
     }
     segment.has_aborted = !index.entries().is_empty();
-    Ok(())
+    let name = FileName::live(segment.base_offset, FileKind::TransactionIndex);
+    Ok(name.to_string().into())
 }

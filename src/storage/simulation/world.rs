@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checks::{self, demand};
+use super::checks::{self, demand, quietly};
 use super::mirror::{Fault, Kept, Mirror};
 use super::place::{Place, Wanted, name};
 use super::script::{End, Flaw, Rules, Step};
@@ -469,7 +469,13 @@ impl World {
         self.begin()
     }
 
+    /// After a flush that failed, what is in memory is not what the device has, and later flushes
+    /// do not make it so: the machine is started anew, not the process alone.
     fn end_life(&mut self, end: End) {
+        let end = match self.disk.failed_to_flush() {
+            true => End::PowerLoss,
+            false => end,
+        };
         match end {
             End::PowerLoss => self.disk.lose_power(),
             End::Kill => self.disk.end_process(),
@@ -517,9 +523,11 @@ impl World {
             }
             // A broker that cannot read its directory does not start. Somebody repairs it.
             self.disk.repair();
-            self.take()
-                .map_err(|again| format!("it does not start: {error}, {again}"))
-                .map(|taken| taken.map(|(_, checkpoints)| (None, checkpoints)))
+            match self.take() {
+                Ok(taken) => Ok(taken.map(|(_, checkpoints)| (None, checkpoints))),
+                Err(_) if self.disk.has_ended() => Ok(None),
+                Err(again) => Err(format!("it does not start: {error}, {again}")),
+            }
         })?;
         let Some((clean, checkpoints)) = taken else {
             return Ok(());
@@ -630,14 +638,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// What is only looked at meets no fault: those are for what is done.
-fn quietly<T>(disk: &SeededDisk, look: impl FnOnce() -> T) -> T {
-    disk.pause_faults(true);
-    let seen = look();
-    disk.pause_faults(false);
-    seen
 }
 
 /// See [`World::settle`].
