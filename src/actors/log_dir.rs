@@ -449,7 +449,7 @@ impl LogDir {
             cleaned: self.all_cleaned(),
             ..written.clone()
         };
-        current.write(&written, self.disk().as_ref(), self.path())?;
+        current.write(Some(&written), self.disk().as_ref(), self.path())?;
         *written = current;
         Ok(())
     }
@@ -494,8 +494,7 @@ impl LogDir {
     pub fn write_checkpoints(&self, force: bool) -> Result<(), StorageError> {
         let mut written = lock(&self.written);
         let current = self.checkpoints();
-        let nothing = Checkpoints::default();
-        let before = if force { &nothing } else { &*written };
+        let before = (!force).then_some(&*written);
         current.write(before, self.disk().as_ref(), self.path())?;
         *written = current;
         Ok(())

@@ -175,6 +175,28 @@ impl TransactionIndex {
         Ok(entries)
     }
 
+    /// Takes transactions whose markers lie at or above `offset` out of a file, which need not be
+    /// there, and what is left of an entry at its end that was not written whole.
+    pub fn cut(
+        disk: &dyn Disk,
+        path: PathBuf,
+        base_offset: Offset,
+        offset: Offset,
+    ) -> Result<(), StorageError> {
+        let file = match disk.open(&path, OpenMode::Write) {
+            Ok(file) => file,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let length = file.length()?;
+        let whole = length - length % ENTRY_SIZE as u64;
+        if whole < length {
+            file.truncate(whole)?;
+        }
+        drop(file);
+        TransactionIndex::open(disk, path, base_offset)?.truncate_to(offset)
+    }
+
     /// Adds a transaction that ended behind all others.
     pub fn append(
         &mut self,
