@@ -50,12 +50,10 @@ def recovery(kinds, driver, directory, asked, note):
 
 
 def killed(driver, server, topics):
-    def kill_soon():
-        threading.Timer(2, lambda: server.end(signal.SIGKILL)).start()
-
+    killing = threading.Timer(2, lambda: server.end(signal.SIGKILL))
     driver.load("spread", server, within=300, mib=1, batch_bytes=1024, record_bytes=100, on_mb_per_second=10,
-                at={"end": kill_soon, "begin": lambda: None}, **topics)
-    server.end(signal.SIGKILL)
+                at={"begin": lambda: None, "end": killing.start}, **topics)
+    killing.join()
     size = sum(path.stat().st_size for path in server.data.rglob("*.log"))
     server.prepare()
     result = driver.load("serving", server, within=300, record_bytes=100, at={"begin": server.spawn, "end": lambda: None},

@@ -30,4 +30,5 @@ pub mod partition_opening;
 pub mod placement;
 pub mod quorum;
 pub mod quorum_messages;
+pub mod rules;
 pub mod settings;

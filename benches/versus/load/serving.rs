@@ -59,11 +59,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }))
 }
 
-/// A batch of each is enough.
+/// Room for a batch of each, at least.
 const TASTE: Appetite = Appetite {
     wait_ms: 0,
     bytes_max: 52_428_800,
-    partition_bytes_max: 1,
+    partition_bytes_max: 32 << 10,
 };
 
 /// Asked again until it does what it is asked for.
