@@ -31,4 +31,5 @@ pub mod placement;
 pub mod quorum;
 pub mod quorum_messages;
 pub mod scrubber;
+pub mod rules;
 pub mod settings;

@@ -17,11 +17,12 @@ use super::log_upkeep::{Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
-use super::settings::{SettingsSource, log_config};
+use super::rules::{RuleBook, Rules};
+use super::settings::SettingsSource;
 use crate::metadata::{Image, PartitionImage, TopicImage};
-use crate::model::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition, Uuid};
+use crate::model::{BrokerId, DirectoryId, Offset, TopicPartition, Uuid};
 use crate::replication::{Assignment, Partition, PartitionConfig};
-use crate::storage::{Log, LogConfig, StorageError};
+use crate::storage::{Log, StorageError};
 
 /// Into so many jobs an opening is split where there are enough partitions, so that all threads of
 /// the directory have some.
@@ -71,13 +72,6 @@ struct PartitionSite {
     assignment: Assignment,
     config: PartitionConfig,
     log: LogSite,
-}
-
-/// What the settings of a topic mean to its partitions: the same for all of them.
-#[derive(Clone)]
-pub struct Rules {
-    log: Arc<LogConfig>,
-    partition: PartitionConfig,
 }
 
 impl Residence {
@@ -137,15 +131,9 @@ impl Residence {
 }
 
 impl Opening {
-    /// What a topic's settings mean to its partitions under an image.
-    pub fn rules(&self, image: &Image, topic: &str) -> Rules {
-        let settings = (self.settings)(image, topic);
-        Rules {
-            log: Arc::new(log_config(&settings, self.producer_id_expiration_ms)),
-            partition: PartitionConfig {
-                min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
-            },
-        }
+    /// What the settings of topics mean to their partitions under an image.
+    pub fn rules<'a>(&'a self, image: &'a Image) -> RuleBook<'a> {
+        RuleBook::new(&self.settings, self.producer_id_expiration_ms, image)
     }
 
     /// Opens partitions, those of one directory on its disk threads side by side. One that cannot
@@ -182,7 +170,7 @@ impl Opening {
         image: &Image,
     ) -> BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> {
         let mut sites: BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> = BTreeMap::new();
-        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
+        let mut rules = self.rules(image);
         for key in keys {
             let Some((topic, partition)) = find(image, &key) else {
                 continue;
@@ -195,9 +183,7 @@ impl Opening {
                 log::error!("{name} is offline: every log directory has failed");
                 continue;
             };
-            let rules = rules
-                .entry(key.0)
-                .or_insert_with(|| self.rules(image, &topic.name));
+            let rules = rules.of(topic);
             let site = PartitionSite {
                 key,
                 assignment: assignment(partition),
