@@ -225,7 +225,7 @@ impl Broker {
             &config,
             &environment,
             &tables,
-            metadata,
+            metadata.clone(),
             tell_fatal,
             fatal_panic,
         )?;
@@ -246,7 +246,7 @@ impl Broker {
             patience: Duration::from_millis(config.engine.shutdown_timeout_ms),
             core,
         };
-        match starting::enter(&running, fatal.clone()).await {
+        match starting::enter(&running, &metadata, fatal.clone()).await {
             Ok(epoch) => running.broker_epoch = epoch,
             Err(reason) => {
                 drop(opening);

@@ -18,9 +18,9 @@ use super::metadata::MetadataChanged;
 use super::partition::PartitionActor;
 use super::partition_closing::close_all;
 use super::partition_messages::PartitionKey;
-use super::partition_opening::{Opened, Opening, Residence, Rules, find};
+use super::partition_opening::{Opened, Opening, Residence, find};
 use crate::metadata::{Delta, Image, ResourceKind, TopicImage};
-use crate::model::{DirectoryId, TopicId, Uuid};
+use crate::model::{DirectoryId, Uuid};
 use crate::storage::StorageError;
 
 /// Questions to partitions of one host, each with the partition it is for.
@@ -130,13 +130,10 @@ impl PartitionHost {
         let (here, new): (Vec<_>, Vec<_>) = keys
             .into_iter()
             .partition(|key| self.residences.contains_key(key));
-        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
+        let mut rules = self.opening.rules(image);
         for key in here {
             if let Some((topic, partition)) = find(image, &key) {
-                let rules = rules
-                    .entry(key.0)
-                    .or_insert_with(|| self.opening.rules(image, &topic.name));
-                self.residences[&key].tell(self.opening.broker, rules, partition);
+                self.residences[&key].tell(self.opening.broker, rules.of(topic), partition);
             }
         }
         new

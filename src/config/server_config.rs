@@ -108,12 +108,18 @@ pub struct LimitsConfig {
 pub struct EngineConfig {
     /// `milena.data.threads`; `None` is one for every two cores.
     pub data_threads: Option<usize>,
+    /// `num.recovery.threads.per.data.dir`.
+    pub recovery_threads_per_log_dir: usize,
     /// `milena.disk.threads.per.log.dir`.
     pub disk_threads_per_log_dir: usize,
     /// `milena.unflushed.bytes.max`, of each log directory.
     pub unflushed_bytes_max: u64,
     /// `milena.sendfile.bytes.min`.
     pub sendfile_bytes_min: usize,
+    /// `milena.scrub.max.bytes.per.second`, of each log directory; zero for never.
+    pub scrub_bytes_per_second: u64,
+    /// `milena.scrub.interval.ms`.
+    pub scrub_interval_ms: u64,
     /// `milena.shutdown.timeout.ms`.
     pub shutdown_timeout_ms: u64,
 }
@@ -423,9 +429,12 @@ fn engine(values: &StaticValues) -> Result<EngineConfig, ConfigError> {
     let data_threads: usize = values.number("milena.data.threads")?;
     Ok(EngineConfig {
         data_threads: Some(data_threads).filter(|threads| *threads > 0),
+        recovery_threads_per_log_dir: values.number("num.recovery.threads.per.data.dir")?,
         disk_threads_per_log_dir: values.number("milena.disk.threads.per.log.dir")?,
         unflushed_bytes_max: values.number("milena.unflushed.bytes.max")?,
         sendfile_bytes_min: values.number("milena.sendfile.bytes.min")?,
+        scrub_bytes_per_second: values.number("milena.scrub.max.bytes.per.second")?,
+        scrub_interval_ms: values.number("milena.scrub.interval.ms")?,
         shutdown_timeout_ms: values.number("milena.shutdown.timeout.ms")?,
     })
 }

@@ -50,30 +50,38 @@ impl Checkpoints {
         })
     }
 
-    /// Writes those that differ from `before`, the log starts first: a recovery point must never be
-    /// ahead of what it relies on.
+    /// Writes those that differ from what the files say, or all when that is not known; the log
+    /// starts first: a recovery point must never be ahead of what it relies on.
     pub fn write(
         &self,
-        before: &Checkpoints,
+        before: Option<&Checkpoints>,
         disk: &dyn Disk,
         directory: &Path,
     ) -> Result<(), StorageError> {
         let files = [
-            (LOG_START_CHECKPOINT, &self.log_starts, &before.log_starts),
+            (
+                LOG_START_CHECKPOINT,
+                &self.log_starts,
+                before.map(|before| &before.log_starts),
+            ),
             (
                 RECOVERY_POINT_CHECKPOINT,
                 &self.recovery_points,
-                &before.recovery_points,
+                before.map(|before| &before.recovery_points),
             ),
             (
                 HIGH_WATERMARK_CHECKPOINT,
                 &self.high_watermarks,
-                &before.high_watermarks,
+                before.map(|before| &before.high_watermarks),
             ),
-            (CLEANER_CHECKPOINT, &self.cleaned, &before.cleaned),
+            (
+                CLEANER_CHECKPOINT,
+                &self.cleaned,
+                before.map(|before| &before.cleaned),
+            ),
         ];
         for (name, offsets, before) in files {
-            if offsets != before {
+            if before != Some(offsets) {
                 write_offsets(disk, &directory.join(name), offsets)?;
             }
         }
@@ -97,11 +105,15 @@ mod tests {
             high_watermarks: offsets(9),
             cleaned: offsets(5),
         };
-        checkpoints
-            .write(&Checkpoints::default(), &disk, directory)
-            .unwrap();
+        checkpoints.write(None, &disk, directory).unwrap();
         let read = Checkpoints::read(&disk, directory, |error| panic!("{error}")).unwrap();
         assert_eq!(read, checkpoints);
+
+        let nothing = Checkpoints::default();
+        nothing.write(None, &disk, directory).unwrap();
+        let read = Checkpoints::read(&disk, directory, |error| panic!("{error}")).unwrap();
+        assert_eq!(read, nothing, "what is there no more goes");
+        checkpoints.write(None, &disk, directory).unwrap();
 
         let damaged = directory.join(RECOVERY_POINT_CHECKPOINT);
         disk.write_file_atomically(&damaged, b"nonsense").unwrap();

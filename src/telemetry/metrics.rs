@@ -94,6 +94,10 @@ pub struct Metrics {
     pub log_flush_seconds: Histogram,
     /// Segments deleted for age or size.
     pub segments_deleted: Counter,
+    /// Bytes of old segments read to find damage.
+    pub scrubbed_bytes: Counter,
+    /// Ranges of logs known to be damaged now.
+    pub damaged_ranges: Gauge,
     /// Metadata records committed.
     pub metadata_records: Counter,
     /// Records of `__consumer_offsets` that could not be read when groups were loaded.
@@ -130,6 +134,8 @@ impl Default for Metrics {
             log_flushes: Counter::default(),
             log_flush_seconds: seconds(),
             segments_deleted: Counter::default(),
+            scrubbed_bytes: Counter::default(),
+            damaged_ranges: Gauge::default(),
             metadata_records: Counter::default(),
             group_records_skipped: Counter::default(),
             cleaner: CleanerMetrics::default(),
@@ -311,6 +317,16 @@ impl Metrics {
             "segments_deleted",
             "Segments deleted for age or size",
             self.segments_deleted.clone(),
+        );
+        to.register(
+            "scrubbed_bytes",
+            "Bytes of old segments read to find damage",
+            self.scrubbed_bytes.clone(),
+        );
+        to.register(
+            "damaged_ranges",
+            "Ranges of logs known to be damaged",
+            self.damaged_ranges.clone(),
         );
         to.register(
             "metadata_records",

@@ -10,3 +10,4 @@ mod hostile;
 mod house;
 mod retention;
 mod server;
+mod strange;

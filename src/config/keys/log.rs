@@ -3,7 +3,7 @@
 //!
 //! Invariant: a key some topic key names as its synonym has the same bounds as that topic key.
 
-use super::entry::{NO_POOL, TIERING_REFUSED, boolean, int, list, long, string, unset};
+use super::entry::{TIERING_REFUSED, boolean, int, list, long, string, unset};
 use crate::model::config_key::{ConfigKey, ConfigType};
 
 /// The keys.
@@ -26,8 +26,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("num.recovery.threads.per.data.dir", "2")
         .at_least(1)
         .at_start_here()
-        .doc("In Kafka, threads per directory that recover logs at start and flush them at the end.")
-        .deviates(NO_POOL),
+        .doc("Threads per directory that open and recover logs while the broker starts.")
+        .deviates("Those that flush at the end are `milena.disk.threads.per.log.dir`."),
     int("log.segment.bytes", "1073741824")
         .at_least(1_048_576)
         .cluster_wide()

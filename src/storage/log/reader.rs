@@ -103,6 +103,12 @@ impl LogReader {
         self.shared.view().log_end_offset
     }
 
+    /// Where the log starts and ends, both of the same moment.
+    pub fn bounds(&self) -> (Offset, Offset) {
+        let view = self.shared.view();
+        (view.log_start_offset, view.log_end_offset)
+    }
+
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
         self.shared.view().size()

@@ -151,6 +151,9 @@ impl Log {
             }
             let first = view.segments.first().map(|first| first.base_offset);
             view.log_start_offset = view.log_start_offset.max(first.unwrap_or_default());
+            for segment in &gone {
+                view.damages.forget(segment.base_offset);
+            }
             (gone, view.log_start_offset)
         };
         for segment in gone {

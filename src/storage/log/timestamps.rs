@@ -137,7 +137,7 @@ impl LogReader {
         // It was written by this process, from as many entries in memory.
         let mut bytes = vec![0; length];
         lent.read_exact_at(&mut bytes, 0)?;
-        TransactionIndex::read(&bytes, path, base_offset)
+        TransactionIndex::of_bytes(&bytes, path, base_offset)
     }
 
     /// Looks again when files of the segments that were looked at were replaced or deleted meanwhile.
@@ -228,6 +228,16 @@ impl LogReader {
             Err(error) => return Err(error),
         }
         let search = self.shared.search(*segment, Vec::new(), &Island::WHOLE)?;
+        let max = self.largest_of(&search);
+        if let Err(StorageError::Corrupt { .. }) = max {
+            self.shared.suspect(base);
+        }
+        max
+    }
+
+    /// The largest timestamp of all batches, of a segment whose time index does not tell.
+    fn largest_of(&self, search: &SegmentSearch) -> Result<TimeEntry, StorageError> {
+        let base = search.info.base_offset;
         let timeless = TimeEntry {
             timestamp: Timestamp::NONE,
             offset: base,
@@ -272,46 +282,21 @@ impl LogReader {
             Some(entry) => Some(entry),
             None => self.floor_in_file(segment, target)?,
         };
-        let from = floor.map_or(base, |entry| entry.offset).max(start);
-        let (search, island) = self.search_around(segment, pending.clone(), from)?;
-        let (search, island, from) = match self.believed(&search, floor) {
-            Ok(true) => (search, island, from),
-            // An index that lies costs time, not the answer.
-            Ok(false) => {
-                let from = base.max(start);
-                let (search, island) = self.search_around(segment, pending, from)?;
-                (search, island, from)
+        let from = self.believed(segment, &pending, floor)?;
+        let from = from.unwrap_or(base).max(start);
+        let island = self.shared.view().damages.island(base, from);
+        let island = island.map_err(|damage| self.damaged(&damage))?;
+        let search = self.shared.search(*segment, pending, &island)?;
+        let found = scan_for(&search, from, target, start);
+        match (found, island.ends_at) {
+            (Err(error @ StorageError::Corrupt { .. }), _) => {
+                self.shared.suspect(base);
+                Err(error)
             }
-            Err(error) => return Err(self.suspecting(base, error)),
-        };
-        match (scan_for(&search, from, target, start), island.ends_at) {
-            (Err(error), _) => Err(self.suspecting(base, error)),
             // The record may be in there: to answer with a later one would hide it.
             (Ok(None), Some(damage)) => Err(self.damaged(&damage)),
             (found, _) => found,
         }
-    }
-
-    /// What is needed to search the whole batches around an offset.
-    fn search_around(
-        &self,
-        segment: &SegmentInfo,
-        pending: Vec<OffsetEntry>,
-        from: Offset,
-    ) -> Result<(SegmentSearch, Island), StorageError> {
-        let base = segment.base_offset;
-        let island = self.shared.view().damages.island(base, from);
-        let island = island.map_err(|damage| self.damaged(&damage))?;
-        let search = self.shared.search(*segment, pending, &island)?;
-        Ok((search, island))
-    }
-
-    /// Has a segment inspected whose batches could not be read.
-    fn suspecting(&self, base: Offset, error: StorageError) -> StorageError {
-        if matches!(error, StorageError::Corrupt { .. }) {
-            self.shared.suspect(base);
-        }
-        error
     }
 
     /// An index that cannot be read costs time, not the answer.
@@ -337,26 +322,34 @@ impl LogReader {
         }
     }
 
-    /// Whether a batch says the same as an entry of a time index.
+    /// The offset of an entry of a time index, when a batch says the same.
     fn believed(
         &self,
-        search: &SegmentSearch,
+        segment: &SegmentInfo,
+        pending: &[OffsetEntry],
         entry: Option<TimeEntry>,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<Option<Offset>, StorageError> {
         let Some(entry) = entry else {
-            return Ok(true);
+            return Ok(None);
         };
-        let batch = search.batch_reaching(entry.offset)?;
+        let base = segment.base_offset;
+        let Ok(island) = self.shared.view().damages.island(base, entry.offset) else {
+            return Ok(None);
+        };
+        let search = self.shared.search(*segment, pending.to_vec(), &island)?;
+        let batch = match search.batch_reaching(entry.offset) {
+            Err(StorageError::Corrupt { .. }) => None,
+            batch => batch?,
+        };
         let same = batch.is_some_and(|batch| {
             batch.header.base_offset <= entry.offset
                 && batch.header.max_timestamp == entry.timestamp
         });
         if !same {
-            let base = search.info.base_offset;
             let why = "its time index points at no batch of that time";
             self.shared.doubts.note(base, why);
         }
-        Ok(same)
+        Ok(same.then_some(entry.offset))
     }
 
     fn damaged(&self, damage: &Damage) -> StorageError {

@@ -22,7 +22,7 @@ use crate::actors::partition_messages::{
     Append, AppendReply, DeleteRecords, DeleteRecordsError, Read, ReadReply,
 };
 use crate::metadata::{ConfigResource, ConfigTables, MetadataRecord, ResourceKind, TopicSettings};
-use crate::model::{BrokerId, DirectoryId, Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::model::{BrokerId, DirectoryId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
 use crate::record::{BatchBuilder, Scratch, ValidBatch, batches, records};
 use crate::replication::Acks;
 use crate::storage::OpenFiles;
