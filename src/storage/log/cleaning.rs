@@ -267,9 +267,10 @@ impl Cleaning {
             &mut self.stats,
             (first.base_offset, segments.len()),
         )?;
-        for info in segments {
+        let last = segments.iter().rposition(|segment| segment.size > 0);
+        for (at, info) in segments.iter().enumerate() {
             let file = open(&self.reader, info, FileKind::Log)?;
-            rewriting.add_segment(&file, info, pace)?;
+            rewriting.add_segment(&file, (info, Some(at) == last), pace)?;
         }
         let modified = segments.iter().filter_map(|segment| segment.modified).max();
         let finished = rewriting.finish(modified, pace)?;
