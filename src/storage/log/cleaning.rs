@@ -91,8 +91,9 @@ impl Log {
         if segments.is_empty() || end <= cleanable.first_dirty_offset {
             return Ok(None);
         }
-        // Above the recovery point a gap is taken for lost batches.
-        if self.recovery_point < end && !self.flush_now()? {
+        // Above the recovery point a gap is taken for lost batches; and the snapshot of the producers
+        // tells what their batches soon will not.
+        if (self.recovery_point < end || self.names_changed) && !self.flush_now()? {
             return Ok(None);
         }
         self.cleanings += 1;

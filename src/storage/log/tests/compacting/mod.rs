@@ -73,6 +73,8 @@ fn open_log(disk: &Arc<dyn Disk>, config: &Arc<LogConfig>, input: &RecoveryInput
 impl Table {
     fn new(disk: Arc<dyn Disk>, config: LogConfig) -> Table {
         let config = Arc::new(config);
+        disk.create_dir_all(std::path::Path::new("/data")).unwrap();
+        disk.sync_dir(std::path::Path::new("/")).unwrap();
         let log = open_log(&disk, &config, &RecoveryInput::unknown(), 0);
         Table {
             disk,

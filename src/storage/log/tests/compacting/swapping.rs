@@ -7,7 +7,7 @@ use crate::storage::disk::{Call, FaultyDisk, MemoryDisk};
 fn compacting() -> LogConfig {
     LogConfig {
         segment_bytes: 500,
-        index_interval_bytes: 100,
+        index_interval_bytes: 50,
         compacts: true,
         deletes: false,
         ..LogConfig::default()
@@ -65,7 +65,7 @@ fn a_reader_in_the_middle_of_an_old_segment_keeps_its_bytes() {
     let next = reader
         .plan(plan.next_offset(), 1, Offset(1000), true)
         .unwrap();
-    assert!(next.next_offset() > Offset(40));
+    assert!(next.next_offset() > plan.next_offset());
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn without_space_nothing_changes_and_the_next_round_does_it() {
     let disk = FaultyDisk::new(inner);
     let mut table = filled(Arc::new(disk.clone()));
     let before = table.read_all();
-    disk.limit_space(Some(100));
+    disk.limit_space(Some(10));
     let error = table.clean(2000).unwrap_err();
     assert!(matches!(
         error,
@@ -240,7 +240,7 @@ fn snapshots_of_segments_that_are_no_more_go_and_the_others_stay() {
             .map(|digits| digits.parse().unwrap())
             .collect::<Vec<i64>>()
     };
-    assert!(snapshots(&table).len() > 5);
+    assert!(snapshots(&table).len() > 4);
     table.clean(2000).unwrap().unwrap();
     let bases: Vec<i64> = {
         let view = table.log.shared.view();
@@ -274,7 +274,7 @@ fn indexes_of_a_compacted_segment_are_those_that_appending_would_have_made() {
     assert!(
         before
             .iter()
-            .any(|(name, bytes)| name.ends_with(".index") && bytes.len() > 8)
+            .any(|(name, bytes)| name.ends_with(".index") && bytes.len() >= 8)
     );
     for (name, _) in &before {
         table.disk.remove_file(&directory().join(name)).unwrap();
