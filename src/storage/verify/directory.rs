@@ -104,7 +104,8 @@ fn unless_corrupt<T>(
     tell: Tell<'_>,
 ) -> Result<Option<T>, StorageError> {
     match read {
-        Err(StorageError::Corrupt { path, detail }) => {
+        Err(error) => {
+            let (path, detail) = error.wrong_file()?;
             tell(Finding::damage(&path, detail));
             Ok(None)
         }

@@ -129,7 +129,8 @@ fn read_epochs(
     tell: Tell<'_>,
 ) -> Result<LeaderEpochs, StorageError> {
     match LeaderEpochs::read(&**disk, directory) {
-        Err(StorageError::Corrupt { path, detail }) => {
+        Err(error) => {
+            let (path, detail) = error.wrong_file()?;
             tell(Finding::damage(&path, detail));
             Ok(LeaderEpochs::default())
         }
@@ -168,11 +169,11 @@ fn check_metadata(
             ));
             Ok(())
         }
-        Err(StorageError::Corrupt { detail, .. }) => {
+        Err(error) => {
+            let (path, detail) = error.wrong_file()?;
             tell(Finding::damage(&path, detail));
             Ok(())
         }
-        Err(error) => Err(error),
     }
 }
 

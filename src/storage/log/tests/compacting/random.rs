@@ -388,10 +388,8 @@ fn known(states: &ProducerStates) -> BTreeMap<ProducerId, Vec<i64>> {
         let batches = entry.recent().iter();
         let batches = batches.flat_map(|b| [b.last_sequence.into(), b.last_offset.0]);
         let mut all: Vec<i64> = batches.collect();
-        all.extend([
-            entry.producer_epoch.0.into(),
-            entry.coordinator_epoch.into(),
-        ]);
+        all.push(entry.producer_epoch.0.into());
+        all.push(entry.coordinator_epoch.into());
         all.extend(entry.transaction_first_offset.map(|offset| offset.0));
         all.push(entry.last_timestamp.0);
         all
