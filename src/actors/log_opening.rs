@@ -67,7 +67,13 @@ impl LogSite {
         }
         let disk = Arc::clone(self.dir.disk());
         let config = Arc::clone(&self.config);
-        let (log, report) = Log::open(disk, path, config, &self.input(is_known), self.now)?;
+        let input = self.input(is_known);
+        let (log, report) = Log::open(disk, path, config, &input, self.now)?;
+        if log.log_end_offset() < input.recovery_point {
+            // Else the next recovery would believe what is appended now without looking at it.
+            self.dir.forget_recovery_point(&self.name);
+            self.dir.write_checkpoints(false)?;
+        }
         tell(&self.name, &report);
         Ok((log, is_known))
     }

@@ -141,7 +141,16 @@ pub(crate) fn recover(
     };
     if known_from > recovered.log_start_offset {
         let known = std::mem::take(&mut epochs);
-        rebuild_epochs(site, &recovered.segments, known_from, &mut epochs)?;
+        // What lies wholly below the start may never have been flushed.
+        let start = recovered.log_start_offset;
+        let above = recovered
+            .segments
+            .partition_point(|segment| segment.base_offset <= start);
+        let needed = recovered
+            .segments
+            .get(above.saturating_sub(1)..)
+            .unwrap_or_default();
+        rebuild_epochs(site, needed, known_from, &mut epochs)?;
         for entry in known.entries().iter().filter(|_| epochs_known) {
             epochs.assign(entry.epoch, entry.start_offset);
         }
