@@ -487,6 +487,11 @@ impl LogDir {
         carried.cleaned.remove(partition);
     }
 
+    /// The log turned out to end before the recovery point that the checkpoint says.
+    pub(super) fn forget_recovery_point(&self, partition: &TopicPartition) {
+        lock(&self.carried).recovery_points.remove(partition);
+    }
+
     /// Brings the checkpoints up to date; blocks. `force` writes them even when nothing changed.
     ///
     /// # Errors
