@@ -331,7 +331,7 @@ impl World {
             false => self.disk.end_process(),
         }
         self.table.reopen(false, self.now);
-        assert_eq!(known(self.table.log.producers()), known(&before));
+        assert_eq!(last_known(self.table.log.producers()), last_known(&before));
     }
 
     /// Cleaning what is clean changes nothing any more.
@@ -395,6 +395,18 @@ fn known(states: &ProducerStates) -> BTreeMap<ProducerId, Vec<i64>> {
         all
     };
     states.iter().map(|(id, entry)| (id, of(entry))).collect()
+}
+
+/// The same, of the last batches only: the others are known from snapshots, which may be lost.
+fn last_known(states: &ProducerStates) -> BTreeMap<ProducerId, Vec<i64>> {
+    let mut all = known(states);
+    for (id, known) in &mut all {
+        let older = states
+            .get(*id)
+            .map_or(0, |entry| entry.recent().len().saturating_sub(1));
+        known.drain(..2 * older);
+    }
+    all
 }
 
 fn run(seed: u64) {
