@@ -2,13 +2,10 @@
 //!
 //! `cargo bench --bench allocations`. Prints one line for each step and ends with an error when a
 //! step asks more often for a batch of many records than for one of few.
-#![allow(unsafe_code, reason = "an allocator that counts is one")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use milena::model::{LeaderEpoch, Offset, Timestamp};
@@ -18,35 +15,8 @@ use milena::record::{
 use milena::storage::disk::SystemDisk;
 use milena::storage::{Log, LogConfig, RecoveryInput};
 
-struct Counting;
-
-static ASKED: AtomicU64 = AtomicU64::new(0);
-static BYTES: AtomicU64 = AtomicU64::new(0);
-
-fn count(bytes: usize) {
-    ASKED.fetch_add(1, Ordering::Relaxed);
-    BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+mod counting;
+use counting::asked;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 /// Runs before the one that is counted: buffers that are used again have their size by then.
@@ -55,12 +25,10 @@ const WARM_UP: usize = 100;
 /// How often, and for how many bytes, one run of `step` asks for memory.
 fn counted(mut step: impl FnMut()) -> (u64, u64) {
     (0..WARM_UP).for_each(|_| step());
-    let before = (ASKED.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    let before = asked();
     step();
-    (
-        ASKED.load(Ordering::Relaxed) - before.0,
-        BYTES.load(Ordering::Relaxed) - before.1,
-    )
+    let after = asked();
+    (after.0 - before.0, after.1 - before.1)
 }
 
 fn rules() -> ProduceRules {

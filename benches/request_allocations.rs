@@ -5,19 +5,14 @@
 //! broker's. Fails if a request with a thousand records costs more allocations than one with a
 //! single record by more than a few (its frame is larger, and read in more pieces). The bytes
 //! beside them show copies: a broker that copied records would ask for their size again.
-#![expect(
-    unsafe_code,
-    reason = "an allocator is the only place where allocations can be counted"
-)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use milena::model::Timestamp;
 use milena::record::{BatchBuilder, Codec};
 
+mod counting;
 #[allow(dead_code, reason = "the load program uses all of it")]
 #[path = "versus/load/fetch.rs"]
 mod fetch;
@@ -26,45 +21,12 @@ mod whole_broker;
 #[path = "versus/load/wire.rs"]
 mod wire;
 
+use counting::asked;
 use fetch::{Appetite, FetchFrame};
 use whole_broker::{WholeBroker, create};
 use wire::Connection;
 
 type Failure = Box<dyn Error + Send + Sync>;
-
-/// The system's allocator, counting.
-struct Counting;
-
-static CALLS: AtomicU64 = AtomicU64::new(0);
-static BYTES: AtomicU64 = AtomicU64::new(0);
-
-fn count(bytes: usize) {
-    CALLS.fetch_add(1, Ordering::Relaxed);
-    BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
-}
-
-// SAFETY: everything is done by the system's allocator; only numbers are added beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`, which is handed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const COUNTS: [usize; 4] = [1, 10, 100, 1000];
 const WARM_UP: usize = 300;
@@ -196,14 +158,13 @@ fn least(
     ask(WARM_UP)?;
     let mut least = (f64::MAX, f64::MAX);
     for _ in 0..PASSES {
-        let before = (CALLS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+        let before = asked();
         ask(REQUESTS)?;
-        let each = |counter: &AtomicU64, before: u64| {
-            (counter.load(Ordering::Relaxed) - before) as f64 / REQUESTS as f64
-        };
-        let calls = each(&CALLS, before.0);
+        let after = asked();
+        let each = |before: u64, after: u64| (after - before) as f64 / REQUESTS as f64;
+        let calls = each(before.0, after.0);
         if calls < least.0 {
-            least = (calls, each(&BYTES, before.1));
+            least = (calls, each(before.1, after.1));
         }
     }
     Ok(least)

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::gather::Slot;
@@ -515,11 +516,25 @@ impl LogActor {
 impl Handler<MoveLogStart> for LogActor {
     type Result = ();
 
+    /// Answers when the new start is in the checkpoint: what was said to be deleted must not come
+    /// back, not even after a crash in the next minute.
     fn handle(&mut self, MoveLogStart { before, slot }: MoveLogStart, _: &mut Context<Self>) {
+        let (tell, moved) = oneshot::channel();
         self.with_log(move |log| {
             // An offset that lies behind the start already changes nothing, as with Kafka.
             log.advance_log_start_offset(before);
-            slot.answer(Ok(log.log_start_offset()));
+            let _ = tell.send(log.log_start_offset());
+        });
+        let dir = Arc::clone(&self.dir);
+        actix_rt::spawn(async move {
+            let Ok(start) = moved.await else {
+                return;
+            };
+            if let Err(error) = dir.keep_starts().await {
+                // As with Kafka, then: the next round writes it.
+                log::warn!("a moved log start is not in its checkpoint yet: {error}");
+            }
+            slot.answer(Ok(start));
         });
     }
 }

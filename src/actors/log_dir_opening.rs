@@ -70,6 +70,8 @@ pub struct TakenDirectory {
     pub closed_logs: ClosedLogs,
     /// The partitions found.
     pub partitions: Vec<TopicPartition>,
+    /// What is there beside partitions and the broker's own files, with its path. It is left alone.
+    pub strange: Vec<String>,
     /// Directories of deleted partitions, still to be removed.
     pub deleted: Vec<PathBuf>,
     /// Held as long as the broker runs.
@@ -157,13 +159,13 @@ fn take(
     let closed_logs = clean_shutdown.and_then(|clean| clean.closed_logs);
     let closed_logs = closed_logs.map(|expected| read_closed_logs(disk, path, expected));
     let (mut partitions, mut deleted) = (Vec::new(), Vec::new());
-    for (name, directory) in log_dir::list(disk, path)?.partitions {
+    let listing = log_dir::list(disk, path)?;
+    let mut strange = listing.unknown;
+    for (name, directory) in listing.partitions {
         match directory.role {
             DirectoryRole::Current => partitions.push(directory.partition),
             DirectoryRole::Deleted => deleted.push(path.join(name)),
-            DirectoryRole::Future | DirectoryRole::Stray => {
-                log::warn!("{} is left alone", path.join(name).display());
-            }
+            DirectoryRole::Future | DirectoryRole::Stray => strange.push(name),
         }
     }
     Ok(TakenDirectory {
@@ -174,6 +176,10 @@ fn take(
         checkpoints,
         closed_logs: closed_logs.unwrap_or_default(),
         partitions,
+        strange: strange
+            .iter()
+            .map(|name| path.join(name).display().to_string())
+            .collect(),
         deleted,
         lock,
     })

@@ -46,7 +46,7 @@ pub struct Delete(pub Uuid);
 struct Stop;
 
 impl LogActor {
-    fn file_delete_delay(&self) -> Duration {
+    pub(super) fn file_delete_delay(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.config.file_delete_delay_ms).unwrap_or(0))
     }
 }
@@ -72,6 +72,7 @@ impl Handler<Tidy> for LogActor {
                     log::warn!("retention is put off: {error}");
                     Vec::new()
                 });
+                tell_deleted(log, &deleted);
                 if idle && let Err(error) = log.close_idle() {
                     log::warn!("files of an idle log stay open: {error}");
                 }
@@ -85,13 +86,37 @@ impl Handler<Tidy> for LogActor {
         Box::pin(async move {
             let deleted = deleted.await.unwrap_or_default();
             if !deleted.is_empty() {
+                dir.metrics().segments_deleted.inc_by(deleted.len() as u64);
                 actix_rt::spawn(unlink_later(deleted, dir, delay));
             }
         })
     }
 }
 
-async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Duration) {
+/// One line for what a round took from a log.
+fn tell_deleted(log: &Log, deleted: &[DeletedFiles]) {
+    let (Some(first), Some(last)) = (deleted.first(), deleted.last()) else {
+        return;
+    };
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in deleted.iter().map(|deleted| deleted.reason.as_str()) {
+        if reasons.last() != Some(&reason) {
+            reasons.push(reason);
+        }
+    }
+    log::info!(
+        "{}: deleted {} segments of {} bytes, from {} to {}, because of {}; the log starts at {}",
+        log.directory().display(),
+        deleted.len(),
+        deleted.iter().map(|deleted| deleted.size).sum::<u64>(),
+        first.base_offset,
+        last.base_offset,
+        reasons.join(" and "),
+        log.log_start_offset()
+    );
+}
+
+pub(super) async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Duration) {
     tokio::time::sleep(delay).await;
     for files in deleted {
         let disk = Arc::clone(dir.disk());

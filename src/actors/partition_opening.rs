@@ -4,119 +4,29 @@
 
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use actix::prelude::*;
 
 use super::clock::Clock;
 use super::log::{LogActor, Reconfigure, ReportTo, StartEpoch};
 use super::log_dir::{LogDir, ResidentLog};
+use super::log_dirs::LogDirs;
 use super::log_opening::LogSite;
 use super::log_upkeep::{Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
-use super::settings::{SettingsSource, log_config};
+use super::rules::{RuleBook, Rules};
+use super::settings::SettingsSource;
 use crate::metadata::{Image, PartitionImage, TopicImage};
-use crate::model::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition, Uuid};
+use crate::model::{BrokerId, DirectoryId, Offset, TopicPartition, Uuid};
 use crate::replication::{Assignment, Partition, PartitionConfig};
-use crate::storage::log_dir::current_directory_name;
-use crate::storage::{Log, LogConfig, StorageError};
+use crate::storage::{Log, StorageError};
 
 /// Into so many jobs an opening is split where there are enough partitions, so that all threads of
 /// the directory have some.
 const JOBS_AT_LEAST: usize = 16;
-/// How often a long recovery says how far it is.
-const PROGRESS_SAID_EVERY: Duration = Duration::from_secs(3);
-
-/// All log directories, and which partition lives in which.
-pub struct LogDirs {
-    dirs: Vec<Arc<LogDir>>,
-    homes: Mutex<Homes>,
-}
-
-struct Homes {
-    /// Directories of partitions found on disk at the start, and those chosen since.
-    by_name: BTreeMap<TopicPartition, usize>,
-    /// How many partitions are at home in each directory.
-    counts: Vec<usize>,
-}
-
-impl LogDirs {
-    /// The opened directories and the partitions found in each.
-    pub fn new(dirs: Vec<Arc<LogDir>>, found: BTreeMap<TopicPartition, usize>) -> LogDirs {
-        let mut counts = vec![0; dirs.len()];
-        for index in found.values() {
-            counts[*index] += 1;
-        }
-        let homes = Homes {
-            by_name: found,
-            counts,
-        };
-        LogDirs {
-            dirs,
-            homes: Mutex::new(homes),
-        }
-    }
-
-    /// Every directory.
-    pub fn all(&self) -> &[Arc<LogDir>] {
-        &self.dirs
-    }
-
-    /// Partitions on disk of which the metadata knows nothing, as `log.dirs` paths and names.
-    pub fn unknown(&self, image: &Image) -> Vec<String> {
-        let known = |name: &TopicPartition| {
-            let topic = image.topic(&name.topic);
-            topic.is_some_and(|topic| topic.partition(name.partition).is_some())
-        };
-        let homes = self.homes();
-        let unknown = homes.by_name.iter().filter(|(name, _)| !known(name));
-        unknown
-            .map(|(name, index)| {
-                let path = self.dirs[*index].path();
-                path.join(current_directory_name(name))
-                    .display()
-                    .to_string()
-            })
-            .collect()
-    }
-
-    /// The directory of a partition: where it is already, else the online one with the fewest.
-    pub(super) fn home(&self, name: &TopicPartition) -> Option<Arc<LogDir>> {
-        let mut homes = self.homes();
-        if let Some(index) = homes.by_name.get(name) {
-            return self.dirs.get(*index).cloned();
-        }
-        let (index, dir) = self
-            .dirs
-            .iter()
-            .enumerate()
-            .filter(|(_, dir)| !dir.is_offline())
-            .min_by_key(|(index, _)| homes.counts[*index])?;
-        homes.by_name.insert(name.clone(), index);
-        homes.counts[index] += 1;
-        Some(Arc::clone(dir))
-    }
-
-    /// How many partitions are at home in each directory.
-    #[cfg(test)]
-    pub(super) fn counts(&self) -> Vec<usize> {
-        self.homes().counts.clone()
-    }
-
-    fn forget(&self, name: &TopicPartition) {
-        let mut homes = self.homes();
-        if let Some(index) = homes.by_name.remove(name) {
-            homes.counts[index] -= 1;
-        }
-    }
-
-    fn homes(&self) -> MutexGuard<'_, Homes> {
-        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What a host needs to open partitions.
 #[derive(Clone)]
@@ -164,16 +74,10 @@ struct PartitionSite {
     log: LogSite,
 }
 
-/// What the settings of a topic mean to its partitions: the same for all of them.
-#[derive(Clone)]
-pub struct Rules {
-    log: Arc<LogConfig>,
-    partition: PartitionConfig,
-}
-
 impl Residence {
     /// Tells the partition and its log what the image says of them now.
     pub fn tell(&self, broker: BrokerId, rules: &Rules, partition: &PartitionImage) {
+        self.dir.reconfigure(&self.name, &rules.log);
         self.log.do_send(Reconfigure(Arc::clone(&rules.log)));
         if partition.leader == broker {
             self.log.do_send(StartEpoch(partition.leader_epoch));
@@ -227,15 +131,9 @@ impl Residence {
 }
 
 impl Opening {
-    /// What a topic's settings mean to its partitions under an image.
-    pub fn rules(&self, image: &Image, topic: &str) -> Rules {
-        let settings = (self.settings)(image, topic);
-        Rules {
-            log: Arc::new(log_config(&settings, self.producer_id_expiration_ms)),
-            partition: PartitionConfig {
-                min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
-            },
-        }
+    /// What the settings of topics mean to their partitions under an image.
+    pub fn rules<'a>(&'a self, image: &'a Image) -> RuleBook<'a> {
+        RuleBook::new(&self.settings, self.producer_id_expiration_ms, image)
     }
 
     /// Opens partitions, those of one directory on its disk threads side by side. One that cannot
@@ -245,6 +143,7 @@ impl Opening {
         let count: usize = sites.values().map(|(_, sites)| sites.len()).sum();
         let mut openings = Vec::new();
         for (dir, mut sites) in sites.into_values() {
+            dir.opening().begin(self.clock.now(), sites.len());
             let together = opened_together(&dir, sites.len());
             while !sites.is_empty() {
                 let some = sites.split_off(sites.len().saturating_sub(together));
@@ -254,17 +153,11 @@ impl Opening {
                 }));
             }
         }
-        let mut said = self.clock.now();
         let mut opened = Vec::with_capacity(count);
         for opening in openings {
             match opening.await {
                 Ok(residences) => opened.extend(residences),
                 Err(error) => log::error!("partitions are offline: opening them failed: {error}"),
-            }
-            let now = self.clock.now();
-            if now.since(said) >= PROGRESS_SAID_EVERY {
-                said = now;
-                log::info!("{} of {count} logs are open", opened.len());
             }
         }
         opened
@@ -277,7 +170,7 @@ impl Opening {
         image: &Image,
     ) -> BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> {
         let mut sites: BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> = BTreeMap::new();
-        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
+        let mut rules = self.rules(image);
         for key in keys {
             let Some((topic, partition)) = find(image, &key) else {
                 continue;
@@ -290,9 +183,7 @@ impl Opening {
                 log::error!("{name} is offline: every log directory has failed");
                 continue;
             };
-            let rules = rules
-                .entry(key.0)
-                .or_insert_with(|| self.rules(image, &topic.name));
+            let rules = rules.of(topic);
             let site = PartitionSite {
                 key,
                 assignment: assignment(partition),
@@ -304,7 +195,7 @@ impl Opening {
                     config: Arc::clone(&rules.log),
                     leads_in: (partition.leader == self.broker).then_some(partition.leader_epoch),
                     random: (self.random)(),
-                    now: self.clock.wall(),
+                    clock: self.clock,
                 },
             };
             let (_, sites) = sites.entry(dir.id()).or_insert_with(|| (dir, Vec::new()));
@@ -318,11 +209,12 @@ impl Opening {
         let job = move || -> Vec<_> {
             let open = |site: PartitionSite| {
                 let log = panic::catch_unwind(AssertUnwindSafe(|| site.log.open()));
+                site.log.note_done(matches!(log, Ok(Ok(_))));
                 (site, log)
             };
             sites.into_iter().map(open).collect()
         };
-        let Ok(done) = dir.threads().run(job).await else {
+        let Ok(done) = dir.opening_threads().run(job).await else {
             log::error!("partitions are offline: the threads of their directory have ended");
             return Vec::new();
         };
@@ -362,6 +254,7 @@ impl Opening {
         let gauges = Arc::new(PartitionGauges::default());
         let shown = Arc::clone(&gauges);
         let home = Arc::clone(&dir);
+        let settings = Arc::clone(&config);
         let log = LogActor::new(log, home, config, self.clock, shown, watch("log")).start();
         let parts = PartitionParts {
             partition: machine,
@@ -380,6 +273,7 @@ impl Opening {
                 reader,
                 gauges,
                 actor: log.clone(),
+                config: settings,
             },
         );
         Opened {

@@ -174,7 +174,16 @@ pub fn storage_code(error: &StorageError) -> ErrorCode {
         | StorageError::NotFound { .. }
         | StorageError::Failed { .. }
         | StorageError::Poisoned { .. }
+        | StorageError::UnknownVersion { .. }
         | StorageError::Corrupt { .. } => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// The code of records that could not be read: what is damaged is told from what cannot be reached.
+pub fn read_storage_code(error: &StorageError) -> ErrorCode {
+    match error {
+        StorageError::Corrupt { .. } => ErrorCode::CorruptMessage,
+        other => storage_code(other),
     }
 }
 
@@ -240,7 +249,8 @@ pub fn read_code(failure: &ReadFailure) -> ErrorCode {
     match failure {
         ReadFailure::Refused(refusal) => fetch_refusal_code(*refusal),
         ReadFailure::Log(ReadError::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-        ReadFailure::Log(ReadError::Storage(error)) => storage_code(error),
+        ReadFailure::Log(ReadError::Damaged(_)) => ErrorCode::CorruptMessage,
+        ReadFailure::Log(ReadError::Storage(error)) => read_storage_code(error),
     }
 }
 

@@ -8,6 +8,7 @@ use std::io;
 
 use bytes::BytesMut;
 
+use super::errors::read_storage_code;
 use super::fetch_reading::{Found, Reading};
 use super::fetch_session::{FetchContext, PartitionOutcome};
 use super::gateway::Gateway;
@@ -107,7 +108,7 @@ async fn warm_up(found: &mut [Found]) {
             Ok(Ok(plan)) => found.plan = Some(plan),
             Ok(Err(error)) => {
                 log::error!("cannot read records: {error}");
-                *found = Found::failed(ErrorCode::KafkaStorageError);
+                *found = Found::failed(read_storage_code(&error));
             }
             Err(_) => *found = Found::failed(ErrorCode::KafkaStorageError),
         }

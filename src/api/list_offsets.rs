@@ -181,7 +181,7 @@ async fn by_reading(
             .map(|found| (found.timestamp, found.offset, found.leader_epoch))),
         Ok(Err(error)) => {
             log::error!("cannot search a log: {error}");
-            Err(errors::storage_code(&error))
+            Err(errors::read_storage_code(&error))
         }
         Err(_) => Err(ErrorCode::KafkaStorageError),
     }

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use log::LevelFilter;
 
 use crate::actors::controller::{AskController as Ask, ControllerActor};
-use crate::actors::partition_opening::LogDirs;
+use crate::actors::log_dirs::LogDirs;
 use crate::actors::quorum::{QuorumActor, QuorumStatus as AskStatus};
 use crate::api::gateway::{
     AskController, AskLogDirs, AskQuorum, ControllerUnavailable, LogDirReplica, LogDirReport,

@@ -78,6 +78,16 @@ pub enum ReadError {
         /// The offset behind the last.
         log_end_offset: Offset,
     },
+    /// The next batch lies in bytes that are damaged; reading may go on behind them.
+    #[error("the offsets {first_offset} up to {next_offset} are damaged: {why}")]
+    Damaged {
+        /// The first offset that may be in there.
+        first_offset: Offset,
+        /// The first offset behind.
+        next_offset: Offset,
+        /// Where, and what is wrong.
+        why: String,
+    },
     /// The log cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -414,6 +424,11 @@ impl PartitionHandle {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(ReadFailure::Refused(_))) => Err(self.not_here()),
             Some(Err(ReadFailure::Log(LogReadError::Storage(error)))) => Err(error.into()),
+            Some(Err(ReadFailure::Log(LogReadError::Damaged(damage)))) => Err(ReadError::Damaged {
+                first_offset: damage.first_offset,
+                next_offset: damage.next_offset,
+                why: damage.to_string(),
+            }),
             Some(Err(ReadFailure::Log(LogReadError::OffsetOutOfRange {
                 offset,
                 log_start_offset,

@@ -8,6 +8,7 @@ use super::error::ConfigError;
 use super::keys;
 use super::server_config::{Notice, ServerConfig};
 use super::values::{Place, StaticValues};
+use crate::metadata::config_check::check_log_defaults;
 
 /// `broker.id` and `node.id` are one thing; whichever is set, both have its value.
 pub(super) fn settle_node_id(values: &mut StaticValues) -> Result<(), ConfigError> {
@@ -194,14 +195,8 @@ pub(super) fn refuse_contradictions(values: &StaticValues) -> Result<(), ConfigE
             )));
         }
     }
-    if values
-        .number::<i64>("log.retention.ms")
-        .is_ok_and(|ms| ms == 0)
-    {
-        return Err(ConfigError::combination(
-            "log.retention.ms=0 would keep nothing; set -1 for ever, or at least 1",
-        ));
-    }
+    check_log_defaults(|name| values.number(name).ok())
+        .map_err(|error| ConfigError::combination(error.0))?;
     let idle: i64 = values.number("connections.max.idle.ms")?;
     let delay: i64 = values.number("connection.failed.authentication.delay.ms")?;
     if idle >= 0 && delay >= idle {

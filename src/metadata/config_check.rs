@@ -166,6 +166,68 @@ pub fn check_topic(
     Ok(())
 }
 
+/// A thread of the cleaner remembers keys in at least this many bytes.
+const DEDUPE_BYTES_MIN: i64 = 1 << 20;
+
+/// Judges what the keys of a broker demand of each other: `number` answers what a key will be
+/// (Kafka's `KafkaConfig.validateValues` and `LogConfig.validateValues`).
+pub fn check_log_defaults(number: impl Fn(&str) -> Option<i64>) -> Result<(), InvalidConfigValue> {
+    let refuse = |why: String| Err(InvalidConfigValue(why));
+    if number("log.retention.ms") == Some(0) {
+        return refuse(
+            "log.retention.ms=0 would keep nothing; set -1 for ever, or at least 1".to_owned(),
+        );
+    }
+    let (min, max) = (
+        "log.cleaner.min.compaction.lag.ms",
+        "log.cleaner.max.compaction.lag.ms",
+    );
+    if let (Some(least), Some(most)) = (number(min), number(max))
+        && least > most
+    {
+        return refuse(format!(
+            "{min}={least} is above {max}={most}; lower the first or raise the second"
+        ));
+    }
+    let (threads, buffer) = ("log.cleaner.threads", "log.cleaner.dedupe.buffer.size");
+    match (number(threads), number(buffer)) {
+        (Some(..1), _) => refuse(format!(
+            "{threads} must be at least 1; log.cleaner.enable=false switches compaction off"
+        )),
+        (Some(count), Some(bytes)) if bytes / count <= DEDUPE_BYTES_MIN => refuse(format!(
+            "{buffer}={bytes} must be more than {DEDUPE_BYTES_MIN} bytes for each of {threads}={count}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Judges what all values of a broker would be: `before` and `after` are its layers without and with
+/// a change. Threads come and go by halves and doubles, as with Kafka
+/// (`LogCleaner.validateReconfiguration`).
+pub fn check_broker(
+    tables: &ConfigTables,
+    before: &ConfigLayers<'_>,
+    after: &ConfigLayers<'_>,
+) -> Result<(), InvalidConfigValue> {
+    let number = |layers: &ConfigLayers<'_>, name: &str| {
+        let key = tables.broker.get(name)?;
+        layers.broker_value(key).value?.trim().parse::<i64>().ok()
+    };
+    check_log_defaults(|name| number(after, name))?;
+    let threads = "log.cleaner.threads";
+    let (Some(now), Some(then)) = (number(before, threads), number(after, threads)) else {
+        return Ok(());
+    };
+    if then < now / 2 || then > now.saturating_mul(2) {
+        return Err(InvalidConfigValue(format!(
+            "{threads} can be halved or doubled at a time, from {now} to {} at most and {} at least",
+            now.saturating_mul(2),
+            (now / 2).max(1)
+        )));
+    }
+    Ok(())
+}
+
 /// Judges all values that a group shall have: `layers` are those below it. Brokers bound what a
 /// group may set: `group.consumer.min.session.timeout.ms` is for `consumer.session.timeout.ms`.
 pub fn check_group(

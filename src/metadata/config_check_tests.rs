@@ -101,6 +101,79 @@ fn what_is_not_enforced_is_refused_with_its_reason() {
 }
 
 #[test]
+fn nothing_of_tiered_storage_can_be_set_but_to_its_default() {
+    for (name, other, default) in [
+        ("local.retention.ms", "1000", "-2"),
+        ("local.retention.bytes", "-1", "-2"),
+        ("remote.log.copy.disable", "true", "false"),
+        ("remote.log.delete.on.disable", "true", "false"),
+        ("remote.storage.enable", "true", "false"),
+    ] {
+        let sentence = told(name, other);
+        assert!(sentence.contains("not built yet"), "{name}: {sentence}");
+        assert_eq!(told(name, default), "fits", "{name}");
+    }
+    let brokers = broker_table();
+    for name in ["log.local.retention.ms", "log.local.retention.bytes"] {
+        let key = brokers.get(name).expect("a broker key");
+        assert!(check_value(key, "5").is_err(), "{name}");
+        assert_eq!(check_value(key, "-2"), Ok(()), "{name}");
+    }
+    // What else there is says nothing while tiering is off, and does not change at run time.
+    let remote = brokers.iter().filter(|key| key.name.starts_with("remote."));
+    let remote: Vec<_> = remote.collect();
+    assert!(remote.len() > 20);
+    assert!(remote.iter().all(|key| key.update_mode.is_fixed()));
+}
+
+fn broker_told(before: &[(&str, &str)], after: &[(&str, &str)]) -> Result<(), String> {
+    let owned = |pairs: &[(&str, &str)]| -> ConfigValues {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    };
+    let tables = ConfigTables {
+        broker: broker_table().into(),
+        ..ConfigTables::default()
+    };
+    let (image, before, after) = (Image::default(), owned(before), owned(after));
+    let layers = ConfigLayers::of_broker(&image, &tables, BrokerId(1));
+    let before = layers.clone().with_broker_values(&before);
+    let after = layers.with_values_of_all_brokers(&after);
+    check_broker(&tables, &before, &after).map_err(|error| error.0)
+}
+
+#[test]
+fn the_keys_of_a_broker_must_not_contradict_each_other() {
+    let (threads, buffer) = ("log.cleaner.threads", "log.cleaner.dedupe.buffer.size");
+    assert_eq!(broker_told(&[], &[]), Ok(()));
+    for (set, word) in [
+        (&[("log.retention.ms", "0")][..], "keep nothing"),
+        (
+            &[
+                ("log.cleaner.min.compaction.lag.ms", "10"),
+                ("log.cleaner.max.compaction.lag.ms", "5"),
+            ],
+            "is above",
+        ),
+        (&[(threads, "0")], "at least 1"),
+        (&[(buffer, "1048576")], "more than 1048576 bytes"),
+        (
+            &[(threads, "2"), (buffer, "2097152")],
+            "more than 1048576 bytes",
+        ),
+        (&[(threads, "3")], "halved or doubled"),
+    ] {
+        let told = broker_told(&[], set).unwrap_err();
+        assert!(told.contains(word), "{told}");
+    }
+    assert_eq!(broker_told(&[], &[(threads, "2")]), Ok(()));
+    assert_eq!(broker_told(&[(threads, "9")], &[(threads, "4")]), Ok(()));
+    assert!(broker_told(&[(threads, "9")], &[(threads, "3")]).is_err());
+}
+
+#[test]
 fn a_list_names_no_entry_twice() {
     assert!(told("cleanup.policy", "compact,compact").contains("must not be repeated"));
 }

@@ -144,6 +144,18 @@ impl<'a> ConfigLayers<'a> {
         self
     }
 
+    /// The same layers under other values of this broker.
+    pub fn with_broker_values(mut self, values: &'a ConfigValues) -> ConfigLayers<'a> {
+        self.broker = Some(values);
+        self
+    }
+
+    /// The same layers under other values of all brokers.
+    pub fn with_values_of_all_brokers(mut self, values: &'a ConfigValues) -> ConfigLayers<'a> {
+        self.all_brokers = Some(values);
+        self
+    }
+
     /// The effective value of a topic key.
     pub fn topic_value(&self, key: &'static ConfigKey) -> EffectiveValue {
         let mut found = Found::default();

@@ -82,8 +82,13 @@ impl Touched {
             }
             MetadataRecord::RegisterBroker { id, .. }
             | MetadataRecord::FenceBroker { id, .. }
-            | MetadataRecord::UnregisterBroker { id } => {
+            | MetadataRecord::UnregisterBroker { id }
+            | MetadataRecord::BrokerDirectories { id, .. } => {
                 self.brokers.insert(*id);
+            }
+            MetadataRecord::AssignDirectory { partitions, .. } => {
+                self.topics
+                    .extend(partitions.iter().map(|(topic, _)| *topic));
             }
             MetadataRecord::RaiseLeaderEpochs { .. } => {
                 self.topics.extend(image.topics.keys());

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 
 use super::records::{ConfigResource, EndpointRecord, MetadataRecord, ResourceKind};
-use crate::model::{BrokerId, DirectoryId, LeaderEpoch, TopicId, Uuid, is_internal};
+use crate::model::{
+    BrokerId, DirectoryId, LOST_DIRECTORY, LeaderEpoch, TopicId, Uuid, is_internal,
+};
 
 /// A listener of a broker, as clients reach it.
 pub type Endpoint = EndpointRecord;
@@ -29,6 +31,16 @@ pub struct PartitionImage {
     pub leader_epoch: LeaderEpoch,
     /// Rises with every change.
     pub partition_epoch: i32,
+}
+
+impl PartitionImage {
+    /// The log directory of this broker's replica; zero while it is not known, and for no replica.
+    pub fn directory_of(&self, broker: BrokerId) -> DirectoryId {
+        let at = self.replicas.iter().position(|replica| *replica == broker);
+        at.and_then(|at| self.directories.get(at))
+            .copied()
+            .unwrap_or_default()
+    }
 }
 
 /// One topic with its partitions.
@@ -89,8 +101,10 @@ pub struct BrokerImage {
     pub endpoints: Vec<Endpoint>,
     /// Its rack.
     pub rack: Option<String>,
-    /// Its log directories.
+    /// The log directories it can use.
     pub directories: Vec<DirectoryId>,
+    /// Those of them that take no new replicas (KIP-1066).
+    pub cordoned: Vec<DirectoryId>,
     /// A fenced broker leads nothing and is not shown to clients.
     pub fenced: bool,
 }
@@ -101,6 +115,18 @@ impl BrokerImage {
         self.endpoints
             .iter()
             .find(|endpoint| endpoint.listener == listener)
+    }
+
+    /// Whether a replica in this directory can be served. One that is not known yet can; a broker
+    /// that names no directories has none that could be missing.
+    pub fn has_online(&self, directory: DirectoryId) -> bool {
+        let known = self.directories.is_empty() || self.directories.contains(&directory);
+        directory != LOST_DIRECTORY && (directory.is_zero() || known)
+    }
+
+    /// Whether every directory of it is spared from new replicas.
+    pub fn is_cordoned(&self) -> bool {
+        !self.directories.is_empty() && self.directories.iter().all(|d| self.cordoned.contains(d))
     }
 
     fn to_records(&self) -> impl Iterator<Item = MetadataRecord> {
@@ -116,7 +142,15 @@ impl BrokerImage {
             id: self.id,
             fenced: true,
         };
-        std::iter::once(registration).chain(self.fenced.then_some(fence))
+        let directories = MetadataRecord::BrokerDirectories {
+            id: self.id,
+            online: self.directories.clone(),
+            cordoned: self.cordoned.clone(),
+        };
+        let spares = !self.cordoned.is_empty();
+        std::iter::once(registration)
+            .chain(spares.then_some(directories))
+            .chain(self.fenced.then_some(fence))
     }
 }
 
@@ -164,6 +198,13 @@ impl Image {
     /// Brokers that are not fenced, in order of id.
     pub fn alive_brokers(&self) -> impl Iterator<Item = &Arc<BrokerImage>> {
         self.brokers.values().filter(|broker| !broker.fenced)
+    }
+
+    /// Whether a broker cannot serve its replica because the replica's log directory is not online.
+    pub fn is_in_offline_directory(&self, partition: &PartitionImage, broker: BrokerId) -> bool {
+        let directory = partition.directory_of(broker);
+        let known = self.brokers.get(&broker);
+        known.is_some_and(|known| !known.has_online(directory))
     }
 
     /// Records that add up to this image again, for a snapshot: in order of name, so that equal
@@ -238,6 +279,26 @@ impl Image {
                 self.features.insert(name.clone(), *level);
             }
             MetadataRecord::RaiseLeaderEpochs { broker } => self.replay_raise_epochs(*broker),
+            MetadataRecord::BrokerDirectories {
+                id,
+                online,
+                cordoned,
+            } => {
+                if let Some(broker) = self.brokers.get_mut(id) {
+                    let broker = Arc::make_mut(broker);
+                    broker.directories.clone_from(online);
+                    broker.cordoned.clone_from(cordoned);
+                }
+            }
+            MetadataRecord::AssignDirectory {
+                broker,
+                directory,
+                partitions,
+            } => {
+                for (topic, partitions) in partitions {
+                    self.replay_assign(*broker, *directory, topic, partitions);
+                }
+            }
         }
     }
 
@@ -378,9 +439,36 @@ impl Image {
             endpoints: endpoints.clone(),
             rack: rack.clone(),
             directories: directories.clone(),
+            cordoned: Vec::new(),
             fenced: false,
         };
         self.brokers.insert(*id, Arc::new(broker));
+    }
+
+    fn replay_assign(
+        &mut self,
+        broker: BrokerId,
+        directory: DirectoryId,
+        topic: &TopicId,
+        partitions: &[i32],
+    ) {
+        self.change_topic(topic, |topic| {
+            for index in partitions {
+                let index = usize::try_from(*index).unwrap_or(usize::MAX);
+                let neighbour = index.checked_sub(1).and_then(|at| topic.partitions.get(at));
+                let neighbour = neighbour.map(|neighbour| Arc::clone(&neighbour.directories));
+                let Some(image) = topic.partitions.get_mut(index) else {
+                    continue;
+                };
+                let at = image.replicas.iter().position(|replica| *replica == broker);
+                let mut directories = image.directories.to_vec();
+                if let Some(place) = at.and_then(|at| directories.get_mut(at)) {
+                    *place = directory;
+                    image.directories = shared(&directories, neighbour.as_ref());
+                    image.partition_epoch = image.partition_epoch.saturating_add(1);
+                }
+            }
+        });
     }
 
     fn replay_raise_epochs(&mut self, broker: BrokerId) {

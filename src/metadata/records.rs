@@ -143,4 +143,24 @@ pub enum MetadataRecord {
         /// The leader.
         broker: BrokerId,
     },
+    /// A broker that runs can use other log directories than before (KIP-858), or wants other ones
+    /// spared (KIP-1066).
+    BrokerDirectories {
+        /// The broker.
+        id: BrokerId,
+        /// Those it can use now.
+        online: Vec<DirectoryId>,
+        /// Those that take no new replicas.
+        cordoned: Vec<DirectoryId>,
+    },
+    /// Replicas of a broker lie in this directory (KIP-858); raises the partition epoch of each. One
+    /// record for many, or a thousand new partitions would write as many.
+    AssignDirectory {
+        /// The broker.
+        broker: BrokerId,
+        /// Where they are.
+        directory: DirectoryId,
+        /// The partitions, by topic.
+        partitions: Vec<(TopicId, Vec<i32>)>,
+    },
 }

@@ -30,6 +30,10 @@ pub struct Uuid(pub [u8; 16]);
 pub type TopicId = Uuid;
 /// The identity of one log directory (KIP-858).
 pub type DirectoryId = Uuid;
+/// The directory of a replica whose broker has not said yet where it put it (`DirectoryId.UNASSIGNED`).
+pub const UNASSIGNED_DIRECTORY: DirectoryId = Uuid::ZERO;
+/// The directory of a replica whose broker does not have it any more (`DirectoryId.LOST`).
+pub const LOST_DIRECTORY: DirectoryId = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 /// The identity of a cluster, as text: Kafka allows any string that clients may compare.
 pub type ClusterId = String;
 

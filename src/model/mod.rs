@@ -9,7 +9,10 @@ mod topic_name;
 
 pub use clock_values::{Moment, Timestamp};
 pub use error_code::ErrorCode;
-pub use ids::{BrokerId, ClusterId, DirectoryId, InvalidUuid, TopicId, Uuid};
+pub use ids::{
+    BrokerId, ClusterId, DirectoryId, InvalidUuid, LOST_DIRECTORY, TopicId, UNASSIGNED_DIRECTORY,
+    Uuid,
+};
 pub use log_values::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 pub use topic_name::{
     CONSUMER_OFFSETS, InvalidTopicName, TRANSACTION_STATE, TopicPartition, collision_key,

@@ -15,7 +15,7 @@ pub(super) const LENGTH_END: usize = 12;
 pub(super) const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 /// Where the bytes begin that the checksum covers.
-const CRC_COVERS_FROM: usize = 21;
+pub(super) const CRC_COVERS_FROM: usize = 21;
 /// The smallest length field: the header without base offset and length.
 const LENGTH_MIN: i32 = 49;
 

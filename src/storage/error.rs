@@ -44,6 +44,15 @@ pub enum StorageError {
         /// The directory of the log.
         path: PathBuf,
     },
+    /// A file was written in a way that came after this program, or long before it: it must be left
+    /// as it is.
+    #[error("{} is of version {version}, which is not known here; it is left as it is", .path.display())]
+    UnknownVersion {
+        /// The file.
+        path: PathBuf,
+        /// What it says of itself.
+        version: String,
+    },
     /// A file says something it cannot mean.
     #[error("{} is damaged: {detail}", .path.display())]
     Corrupt {

@@ -141,12 +141,26 @@ impl LeaderEpochs {
     /// # Errors
     /// [`StorageError::Corrupt`] names the file and the line; the caller rebuilds it from the log.
     pub fn read(disk: &dyn Disk, directory: &Path) -> Result<LeaderEpochs, StorageError> {
+        LeaderEpochs::read_if_there(disk, directory).map(Option::unwrap_or_default)
+    }
+
+    /// As [`Self::read`]; none when the file is not there.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_if_there(
+        disk: &dyn Disk,
+        directory: &Path,
+    ) -> Result<Option<LeaderEpochs>, StorageError> {
         let path = directory.join(LEADER_EPOCH_CHECKPOINT);
-        match read_text(disk, &path, LENGTH_MAX)? {
-            Some(text) => LeaderEpochs::parse(&text)
-                .map_err(|error| StorageError::corrupt(&path, error.to_string())),
-            None => Ok(LeaderEpochs::default()),
-        }
+        let text = read_text(disk, &path, LENGTH_MAX)?;
+        let parsed = text.map(|text| LeaderEpochs::parse(&text)).transpose();
+        parsed.map_err(|error| match error {
+            InvalidCheckpoint::Version(version) if version.parse::<u32>().is_ok() => {
+                StorageError::UnknownVersion { path, version }
+            }
+            error => StorageError::corrupt(&path, error.to_string()),
+        })
     }
 
     /// Replaces the file in a partition's directory.

@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 mod checkpoints;
+mod cleaner;
 pub mod closed_logs;
 pub mod disk;
 mod error;
@@ -18,18 +19,22 @@ pub mod producer_state;
 pub mod quorum_log;
 mod read_plan;
 mod recovery;
+pub mod scrub;
 mod segment;
 #[cfg(test)]
 mod simulation;
 mod time_index;
 pub mod transaction_index;
+pub mod verify;
 
 pub use checkpoints::Checkpoints;
+pub use cleaner::{CleaningError, CleaningStats, CleaningStopped, OffsetMap, Pace};
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, ClosedLog, DeletedFiles, DeletionReason, FlushJob, Flushed, Log,
-    LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, TimestampedOffset,
+    AppendError, Appended, Cleanable, Cleaning, ClosedLog, Damage, DamageWatch, DeletedFiles,
+    DeletionReason, FlushJob, Flushed, Inspection, Log, LogConfig, LogReader, RUN_BATCHES_MAX,
+    RUN_BYTES_MAX, ReadError, Replacement, Suspect, TimestampedOffset, Verdict,
 };
 pub use read_plan::ReadPlan;
-pub use recovery::{RecoveryInput, RecoveryReport};
+pub use recovery::{Progress, RecoveryInput, RecoveryReport};
 pub use segment::open_files::OpenFiles;

@@ -25,7 +25,7 @@ pub(crate) struct OffsetEntry {
 }
 
 impl OffsetEntry {
-    fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> OffsetEntry {
+    pub(super) fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> OffsetEntry {
         let [a, b, c, d, e, f, g, h] = *bytes;
         OffsetEntry {
             offset: base_offset + i64::from(i32::from_be_bytes([a, b, c, d])),
@@ -101,6 +101,21 @@ pub(crate) fn entries_in_use(file: &dyn DiskFile, entries: u32) -> Result<u32, S
     partition_point::<ENTRY_SIZE>(file, entries, |_, bytes| {
         !OffsetEntry::decode(bytes, Offset::ZERO).is_reserved_room()
     })
+}
+
+/// The first `entries` entries, from a file that is known to have them.
+pub(crate) fn read_entries(
+    file: &dyn DiskFile,
+    entries: u32,
+    base_offset: Offset,
+) -> Result<Vec<OffsetEntry>, StorageError> {
+    let mut bytes = vec![0; entries as usize * ENTRY_SIZE];
+    file.read_exact_at(&mut bytes, 0)?;
+    let (entries, _) = bytes.as_chunks();
+    let decoded = entries
+        .iter()
+        .map(|entry| OffsetEntry::decode(entry, base_offset));
+    Ok(decoded.collect())
 }
 
 /// How many leading entries are below `offset`.

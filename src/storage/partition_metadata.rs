@@ -26,7 +26,12 @@ pub fn read_partition_metadata(
     match read_text(disk, &path, LENGTH_MAX)? {
         Some(text) => parse_partition_metadata(&text)
             .map(Some)
-            .map_err(|error| StorageError::corrupt(&path, error.to_string())),
+            .map_err(|error| match error {
+                InvalidPartitionMetadata::Newer(version) => {
+                    StorageError::UnknownVersion { path, version }
+                }
+                error => StorageError::corrupt(&path, error.to_string()),
+            }),
         None => Ok(None),
     }
 }
@@ -47,6 +52,9 @@ pub enum InvalidPartitionMetadata {
     /// The version is not a number from 0.
     #[error("unrecognised version line `{0}`")]
     Version(String),
+    /// A version that Kafka's reader refuses, too.
+    #[error("version {0} is not known, only 0")]
+    Newer(String),
     /// The topic's id is missing, malformed or zero.
     #[error("invalid topic id line `{0}`")]
     TopicId(String),
@@ -57,13 +65,16 @@ pub fn partition_metadata_to_text(topic_id: TopicId) -> String {
     format!("version: 0\ntopic_id: {topic_id}")
 }
 
-/// Reads the file's content. Later versions keep the first two lines, so any version will do.
+/// Reads the file's content. Of another version nobody knows what its directory holds.
 pub fn parse_partition_metadata(text: &str) -> Result<TopicId, InvalidPartitionMetadata> {
     let mut lines = text.lines();
     let version = lines.next().unwrap_or_default();
-    value_of(version, "version")
+    let known = value_of(version, "version")
         .and_then(|value| value.parse::<u32>().ok())
         .ok_or_else(|| InvalidPartitionMetadata::Version(version.to_owned()))?;
+    if known > 0 {
+        return Err(InvalidPartitionMetadata::Newer(known.to_string()));
+    }
     let topic_id = lines.next().unwrap_or_default();
     value_of(topic_id, "topic_id")
         .and_then(|value| value.parse::<TopicId>().ok())
@@ -97,6 +108,10 @@ mod tests {
         assert!(matches!(
             parse_partition_metadata("version: -1\ntopic_id: K6EJy_rPQjG_pUpkOpoHFA"),
             Err(InvalidPartitionMetadata::Version(_))
+        ));
+        assert!(matches!(
+            parse_partition_metadata("version: 1\ntopic_id: K6EJy_rPQjG_pUpkOpoHFA"),
+            Err(InvalidPartitionMetadata::Newer(_))
         ));
     }
 }

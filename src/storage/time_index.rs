@@ -25,7 +25,7 @@ pub(crate) struct TimeEntry {
 }
 
 impl TimeEntry {
-    fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> TimeEntry {
+    pub(super) fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> TimeEntry {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = *bytes;
         TimeEntry {
             timestamp: Timestamp(i64::from_be_bytes([a, b, c, d, e, f, g, h])),
@@ -87,6 +87,21 @@ pub(crate) fn entries_in_use(file: &dyn DiskFile, entries: u32) -> Result<u32, S
     partition_point::<ENTRY_SIZE>(file, entries, |index, bytes| {
         !TimeEntry::decode(bytes, Offset::ZERO).is_reserved_room(index)
     })
+}
+
+/// The first `entries` entries, from a file that is known to have them.
+pub(crate) fn read_entries(
+    file: &dyn DiskFile,
+    entries: u32,
+    base_offset: Offset,
+) -> Result<Vec<TimeEntry>, StorageError> {
+    let mut bytes = vec![0; entries as usize * ENTRY_SIZE];
+    file.read_exact_at(&mut bytes, 0)?;
+    let (entries, _) = bytes.as_chunks();
+    let decoded = entries
+        .iter()
+        .map(|entry| TimeEntry::decode(entry, base_offset));
+    Ok(decoded.collect())
 }
 
 /// How many leading entries are below `offset`.

@@ -8,4 +8,6 @@ mod embedded_host;
 mod groups;
 mod hostile;
 mod house;
+mod retention;
 mod server;
+mod strange;

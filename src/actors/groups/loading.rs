@@ -19,7 +19,7 @@ use crate::metadata::Image;
 use crate::model::Offset;
 use crate::protocol::consumer_offsets::Decoder;
 use crate::record::{BatchHeader, Scratch, batches, records, verify_crc};
-use crate::storage::{LogReader, ReadError};
+use crate::storage::{LogReader, ReadError, StorageError};
 
 /// Why a shard could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,9 @@ pub(super) async fn load(
         let log = view.log.clone();
         let chunk = view.threads.run(move || {
             let read = loading.read_chunk(&log);
+            if let Err(LoadError::Damaged { from, .. }) = &read {
+                log.suspect(*from);
+            }
             read.map(|()| loading)
         });
         loading = chunk.await??;
@@ -111,6 +114,10 @@ impl Loading {
             }) if log_start_offset > self.next => {
                 self.next = log_start_offset;
                 return Ok(());
+            }
+            Err(ReadError::Damaged(damage)) => return Err(self.damaged(&damage)),
+            Err(ReadError::Storage(error @ StorageError::Corrupt { .. })) => {
+                return Err(self.damaged(&error));
             }
             plan => plan?,
         };

@@ -18,6 +18,8 @@ pub(super) const NO_SASL: &str =
     "Without effect until SASL is built; a listener that asks for SASL is refused.";
 /// Keys of tiered storage.
 pub(super) const NO_TIERING: &str = "Without effect until tiered storage is built.";
+/// Keys that would only look as if there were tiered storage.
+pub(super) const TIERING_REFUSED: &str = "Tiered storage is not built yet; leave it out.";
 /// Keys of quotas.
 pub(super) const NO_QUOTAS: &str = "Without effect until quotas are built.";
 /// Keys of replication and of a quorum of several nodes.

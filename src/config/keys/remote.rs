@@ -1,14 +1,15 @@
 //! Keys of tiered storage.
 //!
-//! Invariant: switching it on is refused until it exists.
+//! Invariant: switching it on is refused until it exists. As long as it is off, the other keys say
+//! nothing in Kafka either, so that a file written for one is read; none of them changes at run time.
 
-use super::entry::{NO_CLASSES, NO_TIERING, boolean, int, long, string, unset};
+use super::entry::{NO_CLASSES, NO_TIERING, TIERING_REFUSED, boolean, int, long, string, unset};
 use crate::model::config_key::{ConfigKey, ConfigType};
 
 /// The keys.
 pub(super) const KEYS: &[ConfigKey] = &[
     boolean("remote.log.storage.system.enable", "false")
-        .only("false", "Tiered storage is not built yet; leave it out.")
+        .only("false", TIERING_REFUSED)
         .doc("Whether old segments can move to remote storage."),
     unset("remote.log.storage.manager.class.name", ConfigType::String)
         .only("", NO_CLASSES)

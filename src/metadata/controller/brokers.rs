@@ -47,6 +47,7 @@ impl Planner<'_, '_> {
                 self.write(MetadataRecord::RaiseLeaderEpochs { broker });
             }
         }
+        self.take_out_of_offline_directories(broker);
         self.bring_in(broker);
         Ok(epoch)
     }

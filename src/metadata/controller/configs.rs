@@ -10,8 +10,9 @@ use super::Planner;
 use super::requests::{ConfigOperation, Operation};
 use super::topics::invalid_name;
 use crate::metadata::config_check::{
-    check_amount, check_group, check_known, check_topic, check_value,
+    check_amount, check_broker, check_group, check_known, check_topic, check_value,
 };
+use crate::metadata::config_layers::ConfigLayers;
 use crate::metadata::image::ConfigValues;
 use crate::metadata::records::{ConfigResource, MetadataRecord, ResourceKind};
 use crate::metadata::refusal::Refusal;
@@ -239,7 +240,13 @@ impl Planner<'_, '_> {
         for (key, value) in new() {
             check_value(key, value).map_err(|error| Refusal::InvalidRequest(error.0))?;
         }
-        Ok(())
+        let id = broker.parse().map_or(self.config().node, BrokerId);
+        let now = ConfigLayers::of_broker(self.image(), tables, id);
+        let then = match broker.is_empty() {
+            true => now.clone().with_values_of_all_brokers(after),
+            false => now.clone().with_broker_values(after),
+        };
+        check_broker(tables, &now, &then).map_err(|error| Refusal::InvalidRequest(error.0))
     }
 }
 

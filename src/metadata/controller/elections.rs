@@ -27,10 +27,28 @@ impl Planner<'_, '_> {
         });
     }
 
+    /// Takes a broker out of what it leads, or is in sync with, in directories it cannot use.
+    pub(super) fn take_out_of_offline_directories(&mut self, broker: BrokerId) {
+        self.change_partitions(|planner, topic, partition| {
+            let holds = partition.isr.contains(&broker) || partition.leader == broker;
+            if !holds || !planner.image().is_in_offline_directory(partition, broker) {
+                return None;
+            }
+            let change = planner.without(topic, partition, broker)?;
+            // One that nobody leads already, and nobody will, stays as it is.
+            let (isr, leader) = &change;
+            let same = isr.is_none() && *leader == Some(partition.leader);
+            (!same).then_some(change)
+        });
+    }
+
     /// Lets a broker lead what nobody leads, where it may.
     pub(super) fn bring_in(&mut self, broker: BrokerId) {
         self.change_partitions(|planner, topic, partition| {
             if partition.leader != BrokerId::NONE || !partition.replicas.contains(&broker) {
+                return None;
+            }
+            if planner.image().is_in_offline_directory(partition, broker) {
                 return None;
             }
             if partition.isr.contains(&broker) {
@@ -58,7 +76,11 @@ impl Planner<'_, '_> {
             // A partition without a leader keeps its last replica in sync.
             return (!others.is_empty()).then_some((Some(others), None));
         }
-        let alive = |id: &BrokerId| *id != broker && is_alive(self.image(), *id);
+        let image = self.image();
+        let alive = |id: &BrokerId| {
+            let online = !image.is_in_offline_directory(partition, *id);
+            *id != broker && is_alive(image, *id) && online
+        };
         let mut replicas = partition.replicas.iter().copied();
         let heir = replicas.clone().find(|id| others.contains(id) && alive(id));
         if let Some(heir) = heir {

@@ -7,6 +7,7 @@
 
 mod brokers;
 mod configs;
+mod directories;
 mod elections;
 mod features;
 mod names;
@@ -16,6 +17,7 @@ mod producer_ids;
 mod requests;
 mod topics;
 
+pub use directories::Assignments;
 pub use features::{
     FEATURES, GROUP_VERSION, METADATA_VERSION, METADATA_VERSION_MAX, METADATA_VERSION_MIN,
 };
@@ -189,6 +191,24 @@ impl Planner<'_, '_> {
                 broker_epoch,
                 partitions,
             } => Reply::AlterPartition(self.alter_partition(broker, broker_epoch, &partitions)),
+            Request::ChangeDirectories {
+                broker,
+                broker_epoch,
+                offline,
+                cordoned,
+            } => Reply::ChangeDirectories(self.change_directories(
+                broker,
+                broker_epoch,
+                &offline,
+                &cordoned,
+            )),
+            Request::AssignDirectories {
+                broker,
+                broker_epoch,
+                assignments,
+            } => {
+                Reply::AssignDirectories(self.assign_directories(broker, broker_epoch, assignments))
+            }
         }
     }
 

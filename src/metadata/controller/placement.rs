@@ -4,8 +4,10 @@
 //! are, no broker twice, the first replica (the preferred leader) on a broker that is alive.
 //! Invariant: every placement has exactly as many different brokers as were asked for.
 
+use std::sync::Arc;
+
 use super::Random;
-use crate::metadata::image::Image;
+use crate::metadata::image::{BrokerImage, Image};
 use crate::model::BrokerId;
 
 /// Places `partitions` partitions of `replicas` replicas each on the brokers of the image.
@@ -16,15 +18,27 @@ pub(super) fn place(
     replicas: usize,
     random: Random<'_>,
 ) -> Result<Vec<Vec<BrokerId>>, String> {
-    let alive = image.alive_brokers().count();
+    let usable = |broker: &&Arc<BrokerImage>| !broker.is_cordoned();
+    let alive = image.alive_brokers().filter(usable).count();
+    let spared = image.brokers.values().any(|broker| broker.is_cordoned());
+    let registered = image.brokers.values().filter(usable).count();
+    if alive == 0 && spared {
+        return Err(
+            "All brokers are currently fenced or have all their log directories cordoned."
+                .to_owned(),
+        );
+    }
     if alive == 0 {
         return Err("All brokers are currently fenced.".to_owned());
     }
-    if replicas > image.brokers.len() {
+    if replicas > registered {
+        let or_spared = match spared {
+            true => " or some brokers have all their log directories cordoned",
+            false => "",
+        };
         return Err(format!(
-            "The target replication factor of {replicas} cannot be reached because only {} \
-             broker(s) are registered.",
-            image.brokers.len()
+            "The target replication factor of {replicas} cannot be reached because only {registered} \
+             broker(s) are registered{or_spared}."
         ));
     }
     let mut striping = Striping::new(image, Dice::new(random()));
@@ -66,7 +80,8 @@ struct Striping {
 impl Striping {
     fn new(image: &Image, dice: Dice) -> Striping {
         let mut by_name = std::collections::BTreeMap::<Option<&str>, Rack>::new();
-        for broker in image.brokers.values() {
+        let usable = |broker: &&Arc<BrokerImage>| !broker.is_cordoned();
+        for broker in image.brokers.values().filter(usable) {
             let rack = by_name.entry(broker.rack.as_deref()).or_insert(Rack {
                 alive: Vec::new(),
                 fenced: Vec::new(),

@@ -3,6 +3,7 @@
 //! Replies keep the order and the number of the items asked. Duplicates inside one request are the
 //! door's matter (`api`), which answers them before it asks.
 
+use super::directories::Assignments;
 use crate::metadata::config_layers::ConfigSource;
 use crate::metadata::records::{ConfigResource, EndpointRecord, MetadataRecord};
 use crate::metadata::refusal::Refusal;
@@ -76,6 +77,26 @@ pub enum Request {
         broker_epoch: i64,
         /// The partitions, each by itself.
         partitions: Vec<IsrChange>,
+    },
+    /// A running broker tells of its log directories, as a heartbeat does (KIP-858, KIP-1066).
+    ChangeDirectories {
+        /// The broker.
+        broker: BrokerId,
+        /// Its registration.
+        broker_epoch: i64,
+        /// Directories it cannot use any more.
+        offline: Vec<DirectoryId>,
+        /// All that take no new replicas.
+        cordoned: Vec<DirectoryId>,
+    },
+    /// A broker tells in which log directories replicas are (AssignReplicasToDirs, KIP-858).
+    AssignDirectories {
+        /// The broker.
+        broker: BrokerId,
+        /// Its registration.
+        broker_epoch: i64,
+        /// Partitions by directory.
+        assignments: Assignments,
     },
 }
 
@@ -228,6 +249,10 @@ pub enum Reply {
     UpdateFeatures(Result<(), Refusal>),
     /// To `AlterPartition`: the whole is refused, or each partition is answered.
     AlterPartition(Result<Vec<Result<PartitionState, Refusal>>, Refusal>),
+    /// To `ChangeDirectories`.
+    ChangeDirectories(Result<(), Refusal>),
+    /// To `AssignDirectories`.
+    AssignDirectories(Result<(), Refusal>),
 }
 
 /// A topic that was created, or would be.

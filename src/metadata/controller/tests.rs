@@ -2,6 +2,7 @@
 
 mod brokers_tests;
 mod configs_tests;
+mod directories_tests;
 mod property_tests;
 mod topics_tests;
 

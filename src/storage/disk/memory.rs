@@ -210,6 +210,7 @@ impl Disk for MemoryDisk {
             entries.push(DirectoryEntry {
                 name: name.to_owned(),
                 is_directory: matches!(node, Node::Directory),
+                is_file: matches!(node, Node::File(_)),
                 length: match node {
                     Node::Directory => 0,
                     Node::File(inode) => lock(inode).seen.length() as u64,
@@ -255,6 +256,24 @@ impl Disk for MemoryDisk {
 
     fn exists(&self, path: &Path) -> Result<bool, StorageError> {
         Ok(lock(&self.names).seen.contains_key(path))
+    }
+
+    fn look(&self, path: &Path) -> Result<Option<DirectoryEntry>, StorageError> {
+        let names = lock(&self.names);
+        let name = path.file_name().and_then(|name| name.to_str());
+        let (Some(node), Some(name)) = (names.seen.get(path), name) else {
+            return Ok(None);
+        };
+        Ok(Some(DirectoryEntry {
+            name: name.to_owned(),
+            is_directory: matches!(node, Node::Directory),
+            is_file: matches!(node, Node::File(_)),
+            length: match node {
+                Node::Directory => 0,
+                Node::File(inode) => lock(inode).seen.length() as u64,
+            },
+            modified: None,
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {

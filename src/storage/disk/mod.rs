@@ -4,6 +4,8 @@
 //! [`FaultyDisk`] makes any of them fail. Every error names the file it is about and is already
 //! sorted into the decisions of a caller ([`StorageError`]).
 
+#[cfg(test)]
+pub(crate) mod counting;
 mod faulty;
 mod memory;
 #[cfg(test)]
@@ -41,11 +43,14 @@ pub enum OpenMode {
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryEntry {
-    /// The last part of its path. Names that are not UTF-8 are not listed: none of ours are.
+    /// The last part of its path. A name that is not UTF-8 comes as something that is neither a file
+    /// nor a directory, with its wrong bytes replaced: none of ours is.
     pub name: String,
-    /// Whether it is a directory itself.
+    /// Whether it is a directory itself. A symbolic link to one is not.
     pub is_directory: bool,
-    /// Its length in bytes; zero for a directory.
+    /// Whether it is a file. Symbolic links, pipes, sockets and devices are not.
+    pub is_file: bool,
+    /// Its length in bytes; zero for what is no file.
     pub length: u64,
     /// When it was last written; none on a disk that keeps no such time.
     pub modified: Option<Timestamp>,
@@ -168,6 +173,13 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads from `position` until the buffer is full or the file ends; returns the bytes read.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError>;
 
+    /// Reads like [`Self::read_at`], but leaves nothing in the page cache that was not there before,
+    /// and reads nothing ahead: for a pass over data that nobody is going to ask for. The handle is
+    /// the caller's own, for it remembers that.
+    fn read_aside(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
+        self.read_at(buffer, position)
+    }
+
     /// Writes all slices one after the other from `position`. After an error any part of them may
     /// have been written.
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError>;
@@ -182,6 +194,12 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
     /// Returns when everything written so far would survive a loss of power.
     fn sync_data(&self) -> Result<(), StorageError>;
+
+    /// Sets when the file was last written, for a file that takes the place of an older one. Only
+    /// where the file system keeps such times.
+    fn set_modified(&self, _modified: Timestamp) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Whether reading the range would find it in memory, as far as can be told without reading it.
     /// A file that cannot tell says yes.

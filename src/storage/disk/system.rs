@@ -5,13 +5,17 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs, syncfs};
+use rustix::fs::{
+    Advice, FallocateFlags, FlockOperation, fadvise, fallocate, fcntl_lock, fdatasync, flock,
+    statvfs, syncfs,
+};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev};
 
 use super::{DirectoryEntry, Disk, DiskFile, OpenMode, Space};
@@ -57,19 +61,29 @@ fn timestamp(time: SystemTime) -> Option<Timestamp> {
 }
 
 fn described(name: String, metadata: &fs::Metadata) -> DirectoryEntry {
-    let is_directory = metadata.is_dir();
+    let is_file = metadata.is_file();
     DirectoryEntry {
         name,
-        is_directory,
-        length: if is_directory { 0 } else { metadata.len() },
+        is_directory: metadata.is_dir(),
+        is_file,
+        length: if is_file { metadata.len() } else { 0 },
         modified: metadata.modified().ok().and_then(timestamp),
     }
 }
 
 impl SystemDisk {
     fn entry(entry: &fs::DirEntry) -> io::Result<Option<DirectoryEntry>> {
-        let Ok(name) = entry.file_name().into_string() else {
-            return Ok(None);
+        let name = match entry.file_name().into_string() {
+            Ok(name) => name,
+            Err(name) => {
+                return Ok(Some(DirectoryEntry {
+                    name: name.to_string_lossy().into_owned(),
+                    is_directory: false,
+                    is_file: false,
+                    length: 0,
+                    modified: None,
+                }));
+            }
         };
         match entry.metadata() {
             Ok(metadata) => Ok(Some(described(name, &metadata))),
@@ -109,7 +123,7 @@ impl Disk for SystemDisk {
 
     fn look(&self, path: &Path) -> Result<Option<DirectoryEntry>, StorageError> {
         let name = path.file_name().and_then(|name| name.to_str());
-        match fs::metadata(path) {
+        match fs::symlink_metadata(path) {
             Ok(metadata) => Ok(name.map(|name| described(name.to_owned(), &metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => sorted("look at", path, Err(error)),
@@ -162,12 +176,15 @@ impl Disk for SystemDisk {
 
     fn lock(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
         let file = sorted("open", path, open(path, OpenMode::Create))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // Brokers of ours exclude each other with the first, also within one process; Apache Kafka
+        // takes the second.
+        let lock = FlockOperation::NonBlockingLockExclusive;
+        match flock(&file, lock).and_then(|()| fcntl_lock(&file, lock)) {
             Ok(()) => Ok(Some(Arc::new(SystemFile {
                 file,
                 path: path.to_owned(),
             }))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::WOULDBLOCK | Errno::ACCESS) => Ok(None),
             Err(error) => Err(StorageError::from_io("lock", path, error.into())),
         }
     }
@@ -180,9 +197,27 @@ struct SystemFile {
     path: PathBuf,
 }
 
+/// Bytes that are looked at to tell whether a range is in memory.
+fn probes(position: u64, length: usize) -> impl Iterator<Item = u64> {
+    let end = position.saturating_add(length as u64);
+    (position..end)
+        .step_by(CACHE_PROBE_STEP)
+        .chain([end.saturating_sub(1)])
+}
+
 impl SystemFile {
     fn sorted<T>(&self, operation: &'static str, result: io::Result<T>) -> Result<T, StorageError> {
         sorted(operation, &self.path, result)
+    }
+
+    /// Whether a byte is in memory. A file system that cannot say is taken to have it.
+    fn has_cached(&self, position: u64) -> bool {
+        let mut byte = [0u8];
+        let buffers = &mut [IoSliceMut::new(&mut byte)];
+        !matches!(
+            preadv2(&self.file, buffers, position, ReadWriteFlags::NOWAIT),
+            Err(Errno::AGAIN)
+        )
     }
 
     /// What a first vectored write left over: rare, so it may cost a call per slice.
@@ -228,20 +263,19 @@ impl DiskFile for SystemFile {
 
     /// Looks at one byte in every 128 KiB: reads ahead bring in runs of that.
     fn is_cached(&self, position: u64, length: usize) -> bool {
-        let end = position.saturating_add(length as u64);
-        let last = end.saturating_sub(1);
-        let mut byte = [0u8];
-        (position..end)
-            .step_by(CACHE_PROBE_STEP)
-            .chain([last])
-            .all(|at| {
-                let buffers = &mut [IoSliceMut::new(&mut byte)];
-                // A file system that cannot say is taken to have it.
-                !matches!(
-                    preadv2(&self.file, buffers, at, ReadWriteFlags::NOWAIT),
-                    Err(Errno::AGAIN)
-                )
-            })
+        probes(position, length).all(|at| self.has_cached(at))
+    }
+
+    fn read_aside(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
+        // Only hints: where they do nothing, the page cache holds some more for a while.
+        let _ = fadvise(&self.file, 0, None, Advice::Random);
+        let in_use = probes(position, buffer.len()).any(|at| self.has_cached(at));
+        let read = self.read_at(buffer, position)?;
+        if !in_use {
+            let length = NonZeroU64::new(read as u64);
+            let _ = length.map(|_| fadvise(&self.file, position, length, Advice::DontNeed));
+        }
+        Ok(read)
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError> {
@@ -273,6 +307,16 @@ impl DiskFile for SystemFile {
 
     fn sync_data(&self) -> Result<(), StorageError> {
         self.sorted("flush", fdatasync(&self.file).map_err(Into::into))
+    }
+
+    fn set_modified(&self, modified: Timestamp) -> Result<(), StorageError> {
+        let Some(time) = u64::try_from(modified.0)
+            .ok()
+            .and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)))
+        else {
+            return Ok(());
+        };
+        self.sorted("set the time of", self.file.set_modified(time))
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

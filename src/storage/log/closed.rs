@@ -6,6 +6,7 @@
 //! the log as if there were none. Invariant: a reopened log is what [`Log::open`] would have made of
 //! the same files.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ use crate::storage::segment::names::{FileKind, FileName, Stage};
 use crate::storage::time_index::{self, TimeEntry};
 
 use super::{Log, LogConfig};
+
+/// Of a log with more segments, all are looked at with one listing of the directory.
+const LOOKED_AT_ONE_BY_ONE_MAX: usize = 16;
 
 /// A closed log. Everything is a number here: these are bytes of a file of our own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +92,14 @@ impl ClosedSegment {
         }
     }
 
-    /// Whether its batches are in the file as they were left.
-    fn is_there(&self, disk: &dyn Disk, directory: &Path) -> Result<bool, StorageError> {
-        let name = FileName::live(Offset(self.base_offset), FileKind::Log).to_string();
-        let found = disk.look(&directory.join(name))?;
-        Ok(found.is_some_and(|found| {
-            let modified = found.modified.map(|time| time.0);
-            !found.is_directory && found.length == self.size && modified == self.modified
-        }))
+    fn name(&self) -> String {
+        FileName::live(Offset(self.base_offset), FileKind::Log).to_string()
+    }
+
+    /// Whether its batches are in this file as they were left.
+    fn is(&self, found: &DirectoryEntry) -> bool {
+        let modified = found.modified.map(|time| time.0);
+        found.is_file && found.length == self.size && modified == self.modified
     }
 }
 
@@ -127,8 +131,20 @@ impl ClosedLog {
         if !same {
             return Ok(false);
         }
+        if self.segments.len() > LOOKED_AT_ONE_BY_ONE_MAX {
+            // In order of name is in order of offset.
+            let listed = disk.list(directory)?;
+            let mut logs = listed.iter().filter(|entry| entry.name.ends_with(".log"));
+            let mut all = self.segments.iter();
+            let is_next = |segment: &ClosedSegment| {
+                let next = logs.next();
+                next.is_some_and(|next| next.name == segment.name() && segment.is(next))
+            };
+            return Ok(all.all(is_next));
+        }
         for segment in &self.segments {
-            if !segment.is_there(disk, directory)? {
+            let found = disk.look(&directory.join(segment.name()))?;
+            if !found.is_some_and(|found| segment.is(&found)) {
                 return Ok(false);
             }
         }
@@ -280,15 +296,13 @@ impl Log {
         let named: Vec<(FileName, &DirectoryEntry)> = named
             .filter_map(|entry| Some((FileName::parse(&entry.name)?, entry)))
             .collect();
-        let found = |offset, kind| {
-            let wanted = |name: &FileName| name.offset == offset && name.kind == kind;
-            named
-                .iter()
-                .find(|(name, _)| wanted(name))
-                .map(|(_, entry)| *entry)
-        };
-        let mut view = self.shared.view();
-        for segment in &mut view.segments {
+        let by_name: HashMap<(Offset, FileKind), &DirectoryEntry> = named
+            .iter()
+            .map(|(name, entry)| ((name.offset, name.kind), *entry))
+            .collect();
+        let found = |offset, kind| by_name.get(&(offset, kind)).copied();
+        let mut segments = self.shared.view().segments.to_vec();
+        for segment in &mut segments {
             let length = |kind| found(segment.base_offset, kind).map(|entry| entry.length);
             let index = u64::from(segment.offset_entries) * offset_index::ENTRY_SIZE as u64;
             let times = u64::from(segment.time_entries) * time_index::ENTRY_SIZE as u64;
@@ -302,10 +316,11 @@ impl Log {
             segment.modified =
                 found(segment.base_offset, FileKind::Log).and_then(|entry| entry.modified);
         }
-        let bases: Vec<Offset> = view.segments.iter().map(|s| s.base_offset).collect();
-        let end = view.log_end_offset;
-        drop(view);
-        let is_base = |name: &FileName| bases.contains(&name.offset);
+        let is_base = |name: &FileName| {
+            let at = segments.binary_search_by_key(&name.offset, |s| s.base_offset);
+            at.is_ok()
+        };
+        let end = self.log_end_offset;
         let mut has_snapshot = false;
         for (name, _) in &named {
             match name.kind {
@@ -319,6 +334,10 @@ impl Log {
                 _ => {}
             }
         }
+        self.shared
+            .view()
+            .segments
+            .change(|all| all.clone_from(&segments));
         Ok(has_snapshot || self.producers.is_empty())
     }
 }

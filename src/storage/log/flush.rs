@@ -177,8 +177,12 @@ impl Log {
     fn files_to_flush(&mut self, all: bool) -> Result<Vec<Arc<dyn DiskFile>>, StorageError> {
         let (segments, active) = {
             let view = self.shared.view();
-            let bases = view.segments.iter().map(|segment| segment.base_offset);
-            let touched: Vec<Offset> = bases.filter(|base| *base >= self.dirty_from).collect();
+            let dirty_from = self.dirty_from;
+            let clean = view
+                .segments
+                .partition_point(|s| s.base_offset < dirty_from);
+            let touched = view.segments.iter().skip(clean);
+            let touched: Vec<Offset> = touched.map(|s| s.base_offset).collect();
             let active = touched.last().copied();
             (touched, active)
         };

@@ -11,11 +11,16 @@
 mod active;
 mod append;
 mod append_run;
+mod cleanable;
+mod cleaning;
 mod closed;
 mod config;
+mod damage;
 mod flush;
+mod mending;
 pub(crate) mod producers;
 mod reader;
+mod replacing;
 mod retention;
 mod roll;
 #[cfg(test)]
@@ -29,10 +34,14 @@ use std::sync::Arc;
 
 pub use append::{AppendError, Appended};
 pub use append_run::{RUN_BATCHES_MAX, RUN_BYTES_MAX};
+pub use cleanable::Cleanable;
+pub use cleaning::Cleaning;
 pub use closed::ClosedLog;
 pub use config::LogConfig;
+pub use damage::{Damage, DamageWatch, Inspection, Suspect, Verdict};
 pub use flush::{FlushJob, Flushed};
 pub use reader::{LogReader, ReadError};
+pub use replacing::Replacement;
 pub use retention::{DeletedFiles, DeletionReason};
 pub use timestamps::TimestampedOffset;
 
@@ -42,10 +51,11 @@ use super::StorageError;
 use super::disk::Disk;
 use super::leader_epochs::LEADER_EPOCH_CHECKPOINT;
 use super::producer_state::ProducerStates;
-use super::recovery::{self, Recovered, RecoveryInput, RecoveryReport, Site};
+use super::recovery::{self, Progress, Recovered, RecoveryInput, RecoveryReport, Site};
 use super::segment::SegmentInfo;
 use super::segment::open_files::OpenFiles;
 use active::Active;
+use damage::Damages;
 use flush::UnderWay;
 use view::{Shared, Tail, View};
 
@@ -93,6 +103,8 @@ pub struct Log {
     poisoned: bool,
     /// Rises when offsets are given back, so that a flush that began before does not count.
     generation: u64,
+    /// How many rounds of compaction were begun.
+    cleanings: u64,
     bytes_appended: u64,
     bytes_flushed: u64,
     unflushed_since: Option<Timestamp>,
@@ -110,6 +122,8 @@ pub struct Log {
     /// What its directory's time of change was when the log was opened as it had been closed; the
     /// outer one is none when it was opened in another way.
     untouched_since: Option<Option<Timestamp>>,
+    /// Whether it was said that records of the future keep a segment from expiring.
+    future_told: bool,
 }
 
 impl Log {
@@ -124,10 +138,28 @@ impl Log {
         input: &RecoveryInput,
         now: Timestamp,
     ) -> Result<(Log, RecoveryReport), StorageError> {
+        let site = Site::of(&disk, &directory, &config);
+        let recovered = recovery::recover(&site, input, now)?;
+        let report = recovered.report.clone();
+        let log = Log::of(recovered, disk, directory, config, input, now);
+        Ok((log, report))
+    }
+
+    /// As [`Self::open`], telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_telling(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        config: Arc<LogConfig>,
+        input: &RecoveryInput,
+        now: Timestamp,
+        progress: &dyn Progress,
+    ) -> Result<(Log, RecoveryReport), StorageError> {
         let site = Site {
-            disk: &disk,
-            directory: &directory,
-            config: &config,
+            progress,
+            ..Site::of(&disk, &directory, &config)
         };
         let recovered = recovery::recover(&site, input, now)?;
         let report = recovered.report.clone();
@@ -158,9 +190,12 @@ impl Log {
         let view = View {
             log_start_offset: recovered.log_start_offset,
             log_end_offset: recovered.log_end_offset,
-            segments: recovered.segments,
+            segments: recovered.segments.into(),
+            replacements: 0,
             tail,
             epochs: recovered.epochs,
+            damages: Damages::default(),
+            readings: 0,
         };
         let latest = view.epochs.latest();
         Log {
@@ -177,6 +212,7 @@ impl Log {
             random,
             poisoned: false,
             generation: 0,
+            cleanings: 0,
             bytes_appended: 0,
             bytes_flushed: 0,
             unflushed_since: None,
@@ -187,6 +223,7 @@ impl Log {
             under_way: None,
             flush_jobs: 0,
             untouched_since: None,
+            future_told: false,
         }
     }
 

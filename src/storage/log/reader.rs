@@ -15,6 +15,7 @@ use crate::storage::segment::names::FileKind;
 use crate::storage::segment::scan::Located;
 use crate::storage::segment::search::{Boundary, SegmentSearch};
 
+use super::damage::{Damage, Island};
 use super::view::{Shared, View};
 
 /// Bytes behind the tail that are taken for being in memory.
@@ -37,6 +38,9 @@ pub enum ReadError {
         /// The offset of the next record to be appended.
         log_end_offset: Offset,
     },
+    /// CORRUPT_MESSAGE: the next batch lies in bytes that are known to be damaged.
+    #[error("{0}")]
+    Damaged(Box<Damage>),
     /// The files could not be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -81,6 +85,10 @@ enum Look {
         warm_from: u64,
         /// Where the range probably begins: where the read before it ended.
         begins: Option<u64>,
+        /// The part of the segment that may be read.
+        island: Island,
+        /// What of the view this is.
+        replacements: u64,
     },
 }
 
@@ -93,6 +101,12 @@ impl LogReader {
     /// The offset of the next record to be appended.
     pub fn log_end_offset(&self) -> Offset {
         self.shared.view().log_end_offset
+    }
+
+    /// Where the log starts and ends, both of the same moment.
+    pub fn bounds(&self) -> (Offset, Offset) {
+        let view = self.shared.view();
+        (view.log_start_offset, view.log_end_offset)
     }
 
     /// Bytes of all segments.
@@ -121,7 +135,7 @@ impl LogReader {
     /// alone is larger, it comes whole if `min_one_batch` says so (KIP-74), else nothing does.
     ///
     /// # Errors
-    /// When the log does not reach `from`, or files cannot be read.
+    /// When the log does not reach `from`, or the next batch is damaged, or files cannot be read.
     pub fn plan(
         &self,
         from: Offset,
@@ -136,6 +150,10 @@ impl LogReader {
                 Err(ReadError::Storage(
                     StorageError::NotFound { .. } | StorageError::Corrupt { .. },
                 )) if attempt < ATTEMPTS => attempt += 1,
+                Err(error @ ReadError::Storage(StorageError::Corrupt { .. })) => {
+                    self.shared.suspect(from);
+                    return Err(error);
+                }
                 other => return other,
             }
         }
@@ -167,12 +185,8 @@ impl LogReader {
 
     /// Fills the plan from one segment; the next segment's base when compaction took all that this
     /// one had from the wanted offset on.
-    fn look_once(
-        &self,
-        wanted: &Wanted,
-        plan: &mut ReadPlan,
-    ) -> Result<Option<Offset>, StorageError> {
-        let look = look(&mut self.shared.view(), wanted);
+    fn look_once(&self, wanted: &Wanted, plan: &mut ReadPlan) -> Result<Option<Offset>, ReadError> {
+        let look = look(&mut self.shared.view(), wanted)?;
         match look {
             Look::Nothing => Ok(None),
             Look::Tail {
@@ -192,16 +206,28 @@ impl LogReader {
                 next,
                 warm_from,
                 begins,
+                island,
+                replacements,
             } => {
-                let search = self.shared.search(info, pending)?;
+                let search = self.shared.search(info, pending, &island)?;
+                if self.shared.view().replacements != replacements {
+                    // The files may be those of the segment that took the place of this one.
+                    let path = search.log.path().to_owned();
+                    return Err(StorageError::NotFound { path }.into());
+                }
                 let Some(first) = first_of(&search, begins, wanted.from)? else {
-                    return Ok(next);
+                    return match island.ends_at {
+                        Some(damage) => Err(ReadError::Damaged(Box::new(damage))),
+                        None => Ok(next),
+                    };
                 };
-                let end = end_of(&search, first, end, wanted)?;
+                let end = end_of(&search, first, end, &wanted.up_to(&island))?;
                 let warm = first.position >= warm_from;
                 let mut view = self.shared.view();
                 let (offset, position) = (end.next_offset, end.position);
-                view.tail.note_sequel(info.base_offset, offset, position);
+                if view.replacements == replacements {
+                    view.tail.note_sequel(info.base_offset, offset, position);
+                }
                 drop(view);
                 fill(plan, search.log, first.position, end, warm);
                 Ok(None)
@@ -239,12 +265,23 @@ fn fill(plan: &mut ReadPlan, log: Arc<dyn DiskFile>, start: u64, end: Boundary, 
     }
 }
 
-fn look(view: &mut View, wanted: &Wanted) -> Look {
+impl Wanted {
+    /// The same, but no further than the damaged range behind.
+    fn up_to(&self, island: &Island) -> Wanted {
+        let stop = island.ends_at.as_ref().map(|damage| damage.first_offset);
+        Wanted {
+            upper: stop.map_or(self.upper, |stop| self.upper.min(stop)),
+            ..*self
+        }
+    }
+}
+
+fn look(view: &mut View, wanted: &Wanted) -> Result<Look, ReadError> {
     if wanted.from >= wanted.upper {
-        return Look::Nothing;
+        return Ok(Look::Nothing);
     }
     let Some(at) = view.segment_at(wanted.from) else {
-        return Look::Nothing;
+        return Ok(Look::Nothing);
     };
     let info = view.segments[at];
     let next = view.segments.get(at + 1).map(|next| next.base_offset);
@@ -255,24 +292,30 @@ fn look(view: &mut View, wanted: &Wanted) -> Look {
             .written_from
             .max(info.size.saturating_sub(WARM_BYTES)),
     };
+    let island = view.damages.island(info.base_offset, wanted.from);
+    let island = island.map_err(|damage| ReadError::Damaged(Box::new(damage)))?;
+    let wanted = wanted.up_to(&island);
     if next.is_none()
-        && let Some((start, end)) = in_tail(view, wanted)
+        && !view.damages.touch(info.base_offset)
+        && let Some((start, end)) = in_tail(view, &wanted)
     {
-        return Look::Tail {
+        return Ok(Look::Tail {
             segment: info.base_offset,
             start,
             end,
             warm: start >= warm_from,
-        };
+        });
     }
-    Look::Segment {
+    Ok(Look::Segment {
         info,
         pending: view.pending_of(at),
         end: readable_end(view, &info, next, wanted.upper),
         next,
         warm_from,
         begins: view.tail.take_sequel(info.base_offset, wanted.from),
-    }
+        island,
+        replacements: view.replacements,
+    })
 }
 
 /// The batch with which a range begins.

@@ -14,6 +14,9 @@ use crate::storage::segment::names::{DELETED_SUFFIX, FileKind, FileName};
 
 use super::{Log, unless_full};
 
+/// Segments that leave the view together: each time the others move up.
+const TAKEN_OUT_AT_A_TIME: usize = 256;
+
 /// Why a segment was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeletionReason {
@@ -25,6 +28,21 @@ pub enum DeletionReason {
     StartOffset,
     /// The log was cut back.
     Truncation,
+    /// A compacted segment took its place.
+    Compaction,
+}
+
+impl DeletionReason {
+    /// For a sentence that says why.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeletionReason::Time => "retention.ms",
+            DeletionReason::Size => "retention.bytes",
+            DeletionReason::StartOffset => "deleted records",
+            DeletionReason::Truncation => "truncation",
+            DeletionReason::Compaction => "compaction",
+        }
+    }
 }
 
 /// A segment that is not part of the log any more; its files wait to be unlinked.
@@ -78,16 +96,20 @@ impl Log {
             }
         }
         let mut deleted = Vec::new();
-        for (segment, reason) in due.drain(..) {
-            self.forget_segment(&segment);
-            let start = {
-                let mut view = self.shared.view();
-                let first = view.segments.first().map(|first| first.base_offset);
-                view.log_start_offset = view.log_start_offset.max(first.unwrap_or_default());
-                view.log_start_offset
-            };
-            self.note_start(start);
-            deleted.push(self.rename_deleted(&segment, reason)?);
+        for some in due.chunks(TAKEN_OUT_AT_A_TIME) {
+            self.take_out_first(some.len());
+            for (at, (segment, reason)) in some.iter().enumerate() {
+                match self.rename_deleted(segment, *reason) {
+                    Ok(files) => deleted.push(files),
+                    Err(error) => {
+                        // They lie below the log's start now, and go with the next round.
+                        let left = some[at..].iter().map(|(segment, _)| *segment);
+                        let mut view = self.shared.view();
+                        view.segments.change(|all| drop(all.splice(..0, left)));
+                        return Err(error);
+                    }
+                }
+            }
         }
         if !deleted.is_empty() && self.epochs_changed {
             // On a full disk deleting is what helps; the checkpoint comes with the next append.
@@ -119,24 +141,50 @@ impl Log {
         self.recovery_point = self.recovery_point.max(start);
     }
 
+    /// Takes the oldest segments out of the view; the log starts behind them.
+    fn take_out_first(&mut self, count: usize) {
+        let (gone, start) = {
+            let mut view = self.shared.view();
+            let gone: Vec<SegmentInfo> = view.segments.change(|all| all.drain(..count).collect());
+            for segment in &gone {
+                view.damages.forget(segment.base_offset);
+            }
+            let first = view.segments.first().map(|first| first.base_offset);
+            view.log_start_offset = view.log_start_offset.max(first.unwrap_or_default());
+            for segment in &gone {
+                view.damages.forget(segment.base_offset);
+            }
+            (gone, view.log_start_offset)
+        };
+        for segment in gone {
+            self.shared.handles.forget(segment.base_offset);
+        }
+        self.note_start(start);
+    }
+
     /// The oldest segments, as far as each of them is to go.
     fn due_for_deletion(
         &mut self,
         now: Timestamp,
         high_watermark: Offset,
     ) -> Result<Vec<(SegmentInfo, DeletionReason)>, StorageError> {
-        let (segments, log_start_offset) = {
-            let view = self.shared.view();
-            (view.segments.clone(), view.log_start_offset)
+        let (size, log_start_offset) = {
+            let mut view = self.shared.view();
+            (view.size(), view.log_start_offset)
         };
-        let size: u64 = segments.iter().map(|segment| segment.size).sum();
         let mut excess = match self.config.retention_bytes {
             Some(bytes_max) if self.config.deletes => size.saturating_sub(bytes_max),
             _ => 0,
         };
         let mut due = Vec::new();
-        for (at, segment) in segments.iter().enumerate() {
-            let next = segments.get(at + 1).map(|next| next.base_offset);
+        // One after the other: usually the first one stays, however many there are.
+        for at in 0.. {
+            let (segment, next) = {
+                let view = self.shared.view();
+                let next = view.segments.get(at + 1).map(|next| next.base_offset);
+                (view.segments.get(at).copied(), next)
+            };
+            let Some(segment) = segment else { break };
             let end = next.unwrap_or(self.log_end_offset);
             let empty_last = next.is_none() && segment.size == 0;
             if empty_last || end > high_watermark {
@@ -147,18 +195,18 @@ impl Log {
                 DeletionReason::StartOffset
             } else if excess > 0 && excess >= segment.size {
                 DeletionReason::Size
-            } else if self.config.deletes && self.is_expired(segment, now)? {
+            } else if self.config.deletes && self.is_expired(&segment, now)? {
                 DeletionReason::Time
             } else {
                 break;
             };
             excess = excess.saturating_sub(segment.size);
-            due.push((*segment, reason));
+            due.push((segment, reason));
         }
         Ok(due)
     }
 
-    fn is_expired(&self, segment: &SegmentInfo, now: Timestamp) -> Result<bool, StorageError> {
+    fn is_expired(&mut self, segment: &SegmentInfo, now: Timestamp) -> Result<bool, StorageError> {
         let Some(retention_ms) = self.config.retention_ms else {
             return Ok(false);
         };
@@ -166,16 +214,16 @@ impl Log {
             largest if largest.timestamp >= Timestamp(0) => Some(largest.timestamp),
             _ => segment.modified,
         };
+        if largest.is_some_and(|largest| largest > now)
+            && !std::mem::replace(&mut self.future_told, true)
+        {
+            log::warn!(
+                "{}: the segment at {} has a record whose timestamp lies in the future, and stays until retention.ms after that",
+                self.directory().display(),
+                segment.base_offset
+            );
+        }
         Ok(largest.is_some_and(|largest| now.0.saturating_sub(largest.0) > retention_ms))
-    }
-
-    /// Takes a segment out of the view.
-    pub(super) fn forget_segment(&mut self, segment: &SegmentInfo) {
-        self.shared
-            .view()
-            .segments
-            .retain(|kept| kept.base_offset != segment.base_offset);
-        self.shared.handles.forget(segment.base_offset);
     }
 
     /// Renames the files of a segment that is out of the view.
@@ -184,9 +232,19 @@ impl Log {
         segment: &SegmentInfo,
         reason: DeletionReason,
     ) -> Result<DeletedFiles, StorageError> {
+        self.rename_kinds(segment, &FileKind::ALL, reason)
+    }
+
+    /// Renames some of the files of a segment that is out of the view.
+    pub(super) fn rename_kinds(
+        &mut self,
+        segment: &SegmentInfo,
+        kinds: &[FileKind],
+        reason: DeletionReason,
+    ) -> Result<DeletedFiles, StorageError> {
         let mut paths = Vec::new();
-        for kind in FileKind::ALL {
-            let name = FileName::live(segment.base_offset, kind).to_string();
+        for kind in kinds {
+            let name = FileName::live(segment.base_offset, *kind).to_string();
             let live = self.shared.directory.join(&name);
             let gone = self
                 .shared

@@ -68,7 +68,7 @@ impl Log {
         let empty = self.active.as_ref().filter(|active| active.size == 0);
         if let Some(empty) = empty.map(|active| active.base_offset) {
             // It never got a batch, and the next one has an offset it cannot hold.
-            self.shared.view().segments.pop();
+            self.shared.view().segments.take_out(empty);
             self.shared.handles.forget(empty);
             for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
                 let name = FileName::live(empty, kind).to_string();

@@ -6,7 +6,10 @@
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::record::{Scratch, TimestampType, records};
 use crate::storage::StorageError;
+use crate::storage::offset_index::OffsetEntry;
+use crate::storage::recovery::later;
 use crate::storage::segment::SegmentInfo;
+use crate::storage::segment::list::Reaching;
 use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::segment::scan::Located;
 use crate::storage::segment::search::SegmentSearch;
@@ -14,9 +17,14 @@ use crate::storage::time_index::{self, TimeEntry};
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
 use super::LogReader;
+use super::damage::{Damage, Island};
+use super::view::View;
 
 /// Batches were accepted with a bound on what they decompress to; this one only stops nonsense.
 const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
+
+/// How often files are looked for again that were replaced while they were looked for.
+const ATTEMPTS: usize = 10;
 
 /// A record that was found by its timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +38,8 @@ pub struct TimestampedOffset {
 }
 
 impl LogReader {
-    /// The first record that is not earlier than `target`.
+    /// The first record that is not earlier than `target`. Looks into the segment that has it, and
+    /// once into each older one of which the largest timestamp is not known yet.
     ///
     /// # Errors
     /// When files cannot be read.
@@ -38,16 +47,30 @@ impl LogReader {
         &self,
         target: Timestamp,
     ) -> Result<Option<TimestampedOffset>, StorageError> {
-        let (segments, start) = self.segments_and_start();
-        for segment in segments {
-            if self.max_timestamp_of(&segment)?.timestamp < target {
-                continue;
-            }
+        self.undisturbed(|| self.look_for_timestamp(target))
+    }
+
+    fn look_for_timestamp(
+        &self,
+        target: Timestamp,
+    ) -> Result<Option<TimestampedOffset>, StorageError> {
+        let mut behind = None;
+        loop {
+            let (found, start) = self.ask(|view| {
+                let start = view.segment_at(view.log_start_offset).unwrap_or(0);
+                let next = behind.map_or(0, |base| {
+                    view.segments.partition_point(|s| s.base_offset <= base)
+                });
+                view.segments.first_reaching(start.max(next), target)
+            })?;
+            let Some(segment) = found else {
+                return Ok(None);
+            };
             if let Some(found) = self.find_in_segment(&segment, target, start)? {
                 return Ok(Some(found));
             }
+            behind = Some(segment.base_offset);
         }
-        Ok(None)
     }
 
     /// The first record that has the largest timestamp of all (KIP-734).
@@ -55,16 +78,16 @@ impl LogReader {
     /// # Errors
     /// When files cannot be read.
     pub fn max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
-        let (segments, start) = self.segments_and_start();
-        let mut largest: Option<(SegmentInfo, TimeEntry)> = None;
-        for segment in segments {
-            let entry = self.max_timestamp_of(&segment)?;
-            if largest.is_none_or(|(_, known)| entry.timestamp > known.timestamp) {
-                largest = Some((segment, entry));
-            }
-        }
-        match largest {
-            Some((segment, entry)) if entry.timestamp >= Timestamp(0) => {
+        self.undisturbed(|| self.look_for_max_timestamp())
+    }
+
+    fn look_for_max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
+        let (found, start) = self.ask(|view| view.segments.with_largest())?;
+        let Some(segment) = found else {
+            return Ok(None);
+        };
+        match self.max_timestamp_of(&segment)? {
+            entry if entry.timestamp >= Timestamp(0) => {
                 self.find_in_segment(&segment, entry.timestamp, start)
             }
             _ => Ok(None),
@@ -80,26 +103,93 @@ impl LogReader {
         from: Offset,
         upper: Offset,
     ) -> Result<Vec<AbortedTransaction>, StorageError> {
-        let segments = {
-            let view = self.shared.view();
-            let first = view.segment_at(from).unwrap_or(0);
-            view.segments.get(first..).unwrap_or_default().to_vec()
-        };
-        let mut found = Vec::new();
-        for segment in segments.iter().filter(|segment| segment.has_aborted) {
-            let name = FileName::live(segment.base_offset, FileKind::TransactionIndex);
-            let path = self.shared.directory.join(name.to_string());
-            let index = TransactionIndex::open(&*self.shared.disk, path, segment.base_offset)?;
-            if index.collect(from, upper, &mut found) {
-                break;
-            }
-        }
-        Ok(found)
+        self.undisturbed(|| self.look_for_aborted(from, upper))
     }
 
-    fn segments_and_start(&self) -> (Vec<SegmentInfo>, Offset) {
+    fn look_for_aborted(
+        &self,
+        from: Offset,
+        upper: Offset,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        let mut at = self.shared.view().segment_at(from).unwrap_or(0);
+        let mut found = Vec::new();
+        loop {
+            let next = self.shared.view().segments.next_with_aborted(at);
+            let Some((index_at, segment)) = next else {
+                return Ok(found);
+            };
+            let index = self.transaction_index(segment.base_offset)?;
+            if index.collect(from, upper, &mut found) {
+                return Ok(found);
+            }
+            at = index_at + 1;
+        }
+    }
+
+    fn transaction_index(&self, base_offset: Offset) -> Result<TransactionIndex, StorageError> {
+        let kind = FileKind::TransactionIndex;
+        let name = FileName::live(base_offset, kind).to_string();
+        let path = self.shared.directory.join(name);
+        let Some(lent) = self.shared.handles.lent(base_offset, kind) else {
+            return TransactionIndex::open(&*self.shared.disk, path, base_offset);
+        };
+        let length = usize::try_from(lent.length()?).unwrap_or(usize::MAX);
+        // It was written by this process, from as many entries in memory.
+        let mut bytes = vec![0; length];
+        lent.read_exact_at(&mut bytes, 0)?;
+        TransactionIndex::of_bytes(&bytes, path, base_offset)
+    }
+
+    /// Looks again when files of the segments that were looked at were replaced or deleted meanwhile.
+    fn undisturbed<T>(
+        &self,
+        look: impl Fn() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut attempt = 1;
+        loop {
+            let before = self.shared.view().replacements;
+            let result = look();
+            let same = self.shared.view().replacements == before;
+            match result {
+                Err(error) if error.is_not_found() && attempt < ATTEMPTS => {}
+                result if same => return result,
+                Ok(_) if attempt >= ATTEMPTS => {
+                    let path = self.shared.directory.clone();
+                    return Err(StorageError::NotFound { path });
+                }
+                Err(error) if attempt >= ATTEMPTS => return Err(error),
+                _ => {}
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Asks until the answer does not depend on a segment of which nobody knows the largest
+    /// timestamp; and where the log starts.
+    fn ask(
+        &self,
+        question: impl Fn(&mut View) -> Reaching,
+    ) -> Result<(Option<SegmentInfo>, Offset), StorageError> {
+        loop {
+            let (answer, start) = {
+                let mut view = self.shared.view();
+                (question(&mut view), view.log_start_offset)
+            };
+            match answer {
+                Reaching::Segment(found) => return Ok((Some(found), start)),
+                Reaching::None => return Ok((None, start)),
+                Reaching::Unknown(segment) => match self.max_timestamp_of(&segment) {
+                    // It was deleted meanwhile, and does not matter any more.
+                    Err(error) if error.is_not_found() && !self.has(&segment) => {}
+                    known => drop(known?),
+                },
+            }
+        }
+    }
+
+    fn has(&self, segment: &SegmentInfo) -> bool {
         let view = self.shared.view();
-        (view.segments.clone(), view.log_start_offset)
+        view.segments.position_of(segment.base_offset).is_some()
     }
 
     /// The largest timestamp of a segment, read from its index once; -1 when it has none.
@@ -110,21 +200,62 @@ impl LogReader {
         if let Some(known) = segment.max_timestamp {
             return Ok(known);
         }
+        let entry = self.read_max_timestamp(segment)?;
+        let base_offset = segment.base_offset;
+        self.shared.view().segments.note_maximum(base_offset, entry);
+        Ok(entry)
+    }
+
+    /// What the time index ends with; what the headers of all batches say, when it ends with nothing
+    /// that can be.
+    fn read_max_timestamp(&self, segment: &SegmentInfo) -> Result<TimeEntry, StorageError> {
         let base = segment.base_offset;
-        let index = self.shared.handle(base, FileKind::TimeIndex)?;
-        let last = time_index::last_entry(&*index, segment.time_entries, base)?;
-        let entry = last.unwrap_or(TimeEntry {
+        let last = match self.shared.handle(base, FileKind::TimeIndex) {
+            Ok(index) => time_index::last_entry(&*index, segment.time_entries, base),
+            Err(error) => Err(error),
+        };
+        let next = {
+            let view = self.shared.view();
+            let at = view.segments.partition_point(|s| s.base_offset <= base);
+            let next = view.segments.get(at).map(|next| next.base_offset);
+            next.unwrap_or(view.log_end_offset)
+        };
+        match last {
+            Ok(Some(last)) if last.timestamp >= Timestamp(0) && last.offset < next => {
+                return Ok(last);
+            }
+            Ok(_) | Err(StorageError::Corrupt { .. } | StorageError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let search = self.shared.search(*segment, Vec::new(), &Island::WHOLE)?;
+        let max = self.largest_of(&search);
+        if let Err(StorageError::Corrupt { .. }) = max {
+            self.shared.suspect(base);
+        }
+        max
+    }
+
+    /// The largest timestamp of all batches, of a segment whose time index does not tell.
+    fn largest_of(&self, search: &SegmentSearch) -> Result<TimeEntry, StorageError> {
+        let base = search.info.base_offset;
+        let timeless = TimeEntry {
             timestamp: Timestamp::NONE,
             offset: base,
-        });
-        let mut view = self.shared.view();
-        let known = view.segments.iter_mut().find(|s| s.base_offset == base);
-        if let Some(known) = known
-            && known.max_timestamp.is_none()
-        {
-            known.max_timestamp = Some(entry);
+        };
+        let mut scan = search.scan(0);
+        match scan.next()? {
+            Some(first) if first.header.max_timestamp >= Timestamp(0) => scan.go_back_to(&first),
+            // Without timestamps there is nothing to index.
+            _ => return Ok(timeless),
         }
-        Ok(entry)
+        self.shared
+            .doubts
+            .note(base, "its time index lacks its end");
+        let mut max = timeless;
+        while let Some(located) = scan.next()? {
+            max = later(max, &located);
+        }
+        Ok(max)
     }
 
     /// The first record of a segment at or after `start` that is not earlier than `target`.
@@ -149,28 +280,103 @@ impl LogReader {
         };
         let floor = match pending_time {
             Some(entry) => Some(entry),
-            None if segment.time_entries > 0 => {
-                let index = self.shared.handle(base, FileKind::TimeIndex)?;
-                time_index::floor_by_timestamp(&*index, segment.time_entries, base, target)?
-            }
-            None => None,
+            None => self.floor_in_file(segment, target)?,
         };
-        let from = floor.map_or(base, |entry| entry.offset).max(start);
-        let search = self.shared.search(*segment, pending)?;
-        let Some(first) = search.batch_reaching(from)? else {
+        let from = self.believed(segment, &pending, floor)?;
+        let from = from.unwrap_or(base).max(start);
+        let island = self.shared.view().damages.island(base, from);
+        let island = island.map_err(|damage| self.damaged(&damage))?;
+        let search = self.shared.search(*segment, pending, &island)?;
+        let found = scan_for(&search, from, target, start);
+        match (found, island.ends_at) {
+            (Err(error @ StorageError::Corrupt { .. }), _) => {
+                self.shared.suspect(base);
+                Err(error)
+            }
+            // The record may be in there: to answer with a later one would hide it.
+            (Ok(None), Some(damage)) => Err(self.damaged(&damage)),
+            (found, _) => found,
+        }
+    }
+
+    /// An index that cannot be read costs time, not the answer.
+    fn floor_in_file(
+        &self,
+        segment: &SegmentInfo,
+        target: Timestamp,
+    ) -> Result<Option<TimeEntry>, StorageError> {
+        if segment.time_entries == 0 {
+            return Ok(None);
+        }
+        let base = segment.base_offset;
+        let index = self.shared.handle(base, FileKind::TimeIndex);
+        let floor = index.and_then(|index| {
+            time_index::floor_by_timestamp(&*index, segment.time_entries, base, target)
+        });
+        match floor {
+            Err(error @ (StorageError::Corrupt { .. } | StorageError::NotFound { .. })) => {
+                self.shared.doubts.note(base, &error.to_string());
+                Ok(None)
+            }
+            floor => floor,
+        }
+    }
+
+    /// The offset of an entry of a time index, when a batch says the same.
+    fn believed(
+        &self,
+        segment: &SegmentInfo,
+        pending: &[OffsetEntry],
+        entry: Option<TimeEntry>,
+    ) -> Result<Option<Offset>, StorageError> {
+        let Some(entry) = entry else {
             return Ok(None);
         };
-        let mut scan = search.scan(first.position);
-        while let Some(located) = scan.next()? {
-            if located.header.max_timestamp < target {
-                continue;
-            }
-            if let Some(found) = find_in_batch(&search, &located, target, start)? {
-                return Ok(Some(found));
-            }
+        let base = segment.base_offset;
+        let Ok(island) = self.shared.view().damages.island(base, entry.offset) else {
+            return Ok(None);
+        };
+        let search = self.shared.search(*segment, pending.to_vec(), &island)?;
+        let batch = match search.batch_reaching(entry.offset) {
+            Err(StorageError::Corrupt { .. }) => None,
+            batch => batch?,
+        };
+        let same = batch.is_some_and(|batch| {
+            batch.header.base_offset <= entry.offset
+                && batch.header.max_timestamp == entry.timestamp
+        });
+        if !same {
+            let why = "its time index points at no batch of that time";
+            self.shared.doubts.note(base, why);
         }
-        Ok(None)
+        Ok(same.then_some(entry.offset))
     }
+
+    fn damaged(&self, damage: &Damage) -> StorageError {
+        StorageError::corrupt(&self.shared.directory, damage.to_string())
+    }
+}
+
+/// The first record from the batch that has `from` on that is not earlier than `target`.
+fn scan_for(
+    search: &SegmentSearch,
+    from: Offset,
+    target: Timestamp,
+    start: Offset,
+) -> Result<Option<TimestampedOffset>, StorageError> {
+    let Some(first) = search.batch_reaching(from)? else {
+        return Ok(None);
+    };
+    let mut scan = search.scan(first.position);
+    while let Some(located) = scan.next()? {
+        if located.header.max_timestamp < target {
+            continue;
+        }
+        if let Some(found) = find_in_batch(search, &located, target, start)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn find_in_batch(

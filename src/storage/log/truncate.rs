@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::storage::StorageError;
+use crate::storage::producer_state::delete_snapshots;
 use crate::storage::recovery::{self, RecoveryInput, Site};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::{offset_index, time_index};
 
 use super::active::Active;
+use super::damage::Island;
 use super::producers::cut_transaction_index;
 use super::retention::{DeletedFiles, DeletionReason};
 use super::{Log, first_unsettled};
@@ -46,14 +48,16 @@ impl Log {
     /// When files cannot be renamed; the log is then poisoned.
     pub fn truncate_fully(&mut self, offset: Offset) -> Result<Vec<DeletedFiles>, StorageError> {
         self.refuse_if_poisoned()?;
-        let segments = self.shared.view().segments.clone();
+        let segments = self.shared.view().segments.change(std::mem::take);
         let mut deleted = Vec::new();
         for segment in &segments {
-            self.forget_segment(segment);
+            self.shared.handles.forget(segment.base_offset);
             deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
         }
         if !deleted.is_empty() {
-            let flushed = self.shared.disk.sync_dir(&self.shared.directory);
+            let directory = &self.shared.directory;
+            let forgotten = delete_snapshots(&*self.shared.disk, directory, |_| true);
+            let flushed = forgotten.and_then(|()| self.shared.disk.sync_dir(directory));
             self.note_failure(flushed)?;
         }
         self.generation += 1;
@@ -68,36 +72,53 @@ impl Log {
         view.log_start_offset = offset;
         view.log_end_offset = offset;
         view.epochs.clear();
+        view.restart_damages();
         view.tail.restart(0);
         Ok(deleted)
     }
 
     fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<Vec<DeletedFiles>, StorageError> {
         self.finish_active()?;
-        let segments = self.shared.view().segments.clone();
-        let kept = segments.partition_point(|segment| segment.base_offset <= offset);
+        let (last, gone) = {
+            let mut view = self.shared.view();
+            let kept = view.segments.partition_point(|s| s.base_offset <= offset);
+            let last = kept.checked_sub(1).and_then(|at| view.segments.get(at));
+            let last = last.copied();
+            (last, view.segments.change(|all| all.split_off(kept)))
+        };
         let mut deleted = Vec::new();
-        for segment in &segments[kept..] {
-            self.forget_segment(segment);
+        for segment in &gone {
+            self.shared.handles.forget(segment.base_offset);
             deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
         }
-        if let Some(last) = kept.checked_sub(1).and_then(|at| segments.get(at)) {
-            self.cut_segment(last, offset)?;
+        if let Some(last) = last {
+            self.cut_segment(&last, offset)?;
         }
         self.shared.view().epochs.truncate_from_end(offset);
         self.write_epochs()?;
         self.shared.disk.sync_dir(&self.shared.directory)?;
         self.generation += 1;
         self.reload(offset, now)?;
+        // Producers' snapshots of what was cut are gone: their names must not come back.
+        self.names_changed = true;
         Ok(deleted)
     }
 
     fn cut_segment(&mut self, segment: &SegmentInfo, offset: Offset) -> Result<(), StorageError> {
         let base = segment.base_offset;
-        let search = self.shared.search(*segment, Vec::new())?;
-        let position = match search.batch_reaching(offset)? {
-            Some(batch) => batch.position,
-            None => segment.size,
+        let island = self.shared.view().damages.island(base, offset);
+        // What is damaged and reaches over the cut goes with it.
+        let (island, damaged) = match island {
+            Ok(island) => (island, None),
+            Err(damage) => (Island::WHOLE, Some(damage.position)),
+        };
+        let search = self.shared.search(*segment, Vec::new(), &island)?;
+        let position = match damaged {
+            Some(position) => position,
+            None => match search.batch_reaching(offset)? {
+                Some(batch) => batch.position,
+                None => search.info.size,
+            },
         };
         let index = self.shared.handle(base, FileKind::OffsetIndex)?;
         let entries = offset_index::entries_below(&*index, segment.offset_entries, base, offset)?;
@@ -118,11 +139,7 @@ impl Log {
     /// Reads again what is on disk.
     fn reload(&mut self, offset: Offset, now: Timestamp) -> Result<(), StorageError> {
         let config = Arc::clone(&self.config);
-        let site = Site {
-            disk: &self.shared.disk,
-            directory: &self.shared.directory,
-            config: &config,
-        };
+        let site = Site::of(&self.shared.disk, &self.shared.directory, &config);
         let input = RecoveryInput {
             recovery_point: self.recovery_point,
             log_start_offset: self.log_start_offset().min(offset),
@@ -145,10 +162,15 @@ impl Log {
         let mut view = self.shared.view();
         view.log_start_offset = recovered.log_start_offset;
         view.log_end_offset = recovered.log_end_offset;
-        view.segments = recovered.segments;
+        view.segments = recovered.segments.into();
         view.epochs = recovered.epochs;
         let size = view.segments.last().map_or(0, |last| last.size);
         view.tail.restart(size);
+        let suspected = view.restart_damages();
+        drop(view);
+        for segment in suspected {
+            self.shared.suspect(segment);
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::model::Offset;
 use crate::storage::StorageError;
@@ -13,10 +13,14 @@ use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::offset_index::OffsetEntry;
 use crate::storage::segment::SegmentInfo;
+use crate::storage::segment::doubts::Doubts;
 use crate::storage::segment::handles::Handles;
+use crate::storage::segment::list::SegmentList;
 use crate::storage::segment::names::FileKind;
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::time_index::TimeEntry;
+
+use super::damage::{DamageWatch, Damages, Island};
 
 /// Batches at the end of the log whose places are known without any reading.
 const RECENT_BATCHES: usize = 64;
@@ -29,6 +33,9 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
     pub(super) handles: Arc<Handles>,
+    pub(super) doubts: Arc<Doubts>,
+    /// Who is told of segments that must be inspected.
+    pub(super) watch: OnceLock<Arc<dyn DamageWatch>>,
     view: Mutex<View>,
 }
 
@@ -38,6 +45,8 @@ impl Shared {
             disk,
             directory,
             handles: Arc::default(),
+            doubts: Arc::default(),
+            watch: OnceLock::new(),
             view: Mutex::new(view),
         }
     }
@@ -57,12 +66,16 @@ impl Shared {
             .get(&*self.disk, &self.directory, segment, kind)
     }
 
-    /// Opens what a search in a segment needs.
+    /// Opens what a search in a segment needs, or in an undamaged part of it.
     pub(super) fn search(
         &self,
-        info: SegmentInfo,
+        mut info: SegmentInfo,
         pending: Vec<OffsetEntry>,
+        island: &Island,
     ) -> Result<SegmentSearch, StorageError> {
+        if let Some(damage) = &island.ends_at {
+            info.size = info.size.min(damage.position);
+        }
         let log = self.handle(info.base_offset, FileKind::Log)?;
         let index = match info.offset_entries {
             0 => None,
@@ -73,6 +86,8 @@ impl Shared {
             log,
             index,
             pending,
+            doubts: Some(Arc::clone(&self.doubts)),
+            begins_at: island.start,
         })
     }
 }
@@ -84,9 +99,16 @@ pub(super) struct View {
     pub(super) log_end_offset: Offset,
     /// In order of their base offsets; the last one is the active one. Empty before the first
     /// append.
-    pub(super) segments: Vec<SegmentInfo>,
+    pub(super) segments: SegmentList,
+    /// How often compacted segments took the place of others. Who looked at the segments and opened
+    /// files then looks at this again: files of the same name may be others now.
+    pub(super) replacements: u64,
     pub(super) tail: Tail,
     pub(super) epochs: LeaderEpochs,
+    /// What no reader is given.
+    pub(super) damages: Damages,
+    /// How often the log was cut and its files were read again.
+    pub(super) readings: u32,
 }
 
 /// The end of the active segment, in memory.
@@ -151,6 +173,11 @@ impl Tail {
         self.sequels.remove(at).map(|sequel| sequel.position)
     }
 
+    /// Forgets where reads ended: positions have changed.
+    pub(super) fn forget_sequels(&mut self) {
+        self.sequels.clear();
+    }
+
     /// Forgets everything: the active segment is a new one, or was cut to `size` bytes.
     pub(super) fn restart(&mut self, size: u64) {
         *self = Tail {
@@ -182,7 +209,7 @@ impl View {
     }
 
     /// Bytes of all segments.
-    pub(super) fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size).sum()
+    pub(super) fn size(&mut self) -> u64 {
+        self.segments.bytes()
     }
 }

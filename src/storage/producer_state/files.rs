@@ -5,6 +5,7 @@
 //! and more of the log give the same state.
 
 use std::io::IoSlice;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use super::ProducerStates;
@@ -55,11 +56,23 @@ pub fn load_newest_snapshot(
     now: Timestamp,
 ) -> Result<ProducerStates, StorageError> {
     let offsets = list_snapshots(disk, directory)?;
-    let within = offsets
-        .into_iter()
-        .rev()
-        .filter(|offset| (log_start_offset..=log_end_offset).contains(offset));
-    for offset in within {
+    let range = log_start_offset..=log_end_offset;
+    load_newest_of(disk, directory, &offsets, range, expiration_ms, now)
+}
+
+/// As [`load_newest_snapshot`], of snapshots that were listed before: their offsets rise.
+pub fn load_newest_of(
+    disk: &dyn Disk,
+    directory: &Path,
+    snapshots: &[Offset],
+    range: RangeInclusive<Offset>,
+    expiration_ms: i64,
+    now: Timestamp,
+) -> Result<ProducerStates, StorageError> {
+    for offset in snapshots.iter().rev().copied() {
+        if !range.contains(&offset) {
+            continue;
+        }
         let path = snapshot_path(directory, offset);
         let detail = match disk.read_file(&path, LENGTH_MAX) {
             Ok(bytes) => match ProducerStates::from_snapshot(&bytes, offset, expiration_ms, now) {
@@ -73,7 +86,7 @@ pub fn load_newest_snapshot(
         disk.remove_file(&path)?;
     }
     let mut states = ProducerStates::new(expiration_ms);
-    states.set_end_offset(log_start_offset);
+    states.set_end_offset(*range.start());
     Ok(states)
 }
 

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use entry::{BATCHES_RETAINED, ProducerEntry, RecentBatch};
 pub use files::{
-    SNAPSHOT_SUFFIX, delete_snapshots, list_snapshots, load_newest_snapshot, load_snapshot,
-    snapshot_path, write_snapshot,
+    SNAPSHOT_SUFFIX, delete_snapshots, list_snapshots, load_newest_of, load_newest_snapshot,
+    load_snapshot, snapshot_path, write_snapshot,
 };
 pub use snapshot::InvalidSnapshot;
 

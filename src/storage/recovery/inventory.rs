@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use crate::model::{Offset, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::disk::{DirectoryEntry, OpenMode};
+use crate::storage::leader_epochs::LEADER_EPOCH_CHECKPOINT;
+use crate::storage::partition_metadata::PARTITION_METADATA;
 use crate::storage::segment::names::{FileKind, FileName, Stage};
 use crate::storage::segment::scan::HeaderScan;
 
 use super::Site;
+use super::segments::SET_ASIDE_SUFFIX;
 
 /// The files of one segment, by length in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -26,19 +29,39 @@ pub(super) struct Found {
 /// Segments in order of the offset in their names.
 pub(super) type Inventory = BTreeMap<Offset, Found>;
 
+/// What one listing of a directory tells.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) segments: Inventory,
+    /// The offsets of producer snapshots, rising.
+    pub(super) snapshots: Vec<Offset>,
+    /// Names that mean nothing here. They are left alone.
+    pub(super) strange: Vec<String>,
+}
+
+/// The names of files beside those of segments.
+const SMALL_FILES: [&str; 2] = [PARTITION_METADATA, LEADER_EPOCH_CHECKPOINT];
+
 /// Settles and lists; none when there is no directory.
-pub(super) fn take(site: &Site<'_>) -> Result<Option<Inventory>, StorageError> {
-    let entries = match list(site) {
+///
+/// # Errors
+/// When something has the name of a segment's file and is none.
+pub(super) fn take(site: &Site<'_>) -> Result<Option<Taken>, StorageError> {
+    let (entries, strange) = match list(site) {
         Ok(entries) => entries,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error),
     };
     let entries = match settle(site, &entries)? {
-        true => list(site)?,
+        true => list(site)?.0,
         false => entries,
     };
     let mut inventory = Inventory::new();
+    let mut snapshots = Vec::new();
     for (name, entry) in &entries {
+        if name.kind == FileKind::Snapshot {
+            snapshots.push(name.offset);
+        }
         if name.kind == FileKind::Log {
             let found = Found {
                 length: entry.length,
@@ -62,18 +85,37 @@ pub(super) fn take(site: &Site<'_>) -> Result<Option<Inventory>, StorageError> {
             _ => {}
         }
     }
-    Ok(Some(inventory))
+    Ok(Some(Taken {
+        segments: inventory,
+        snapshots,
+        strange,
+    }))
 }
 
 type Listed = Vec<(FileName, DirectoryEntry)>;
 
-fn list(site: &Site<'_>) -> Result<Listed, StorageError> {
-    let entries = site.disk.list(site.directory)?;
-    Ok(entries
-        .into_iter()
-        .filter(|entry| !entry.is_directory)
-        .filter_map(|entry| Some((FileName::parse(&entry.name)?, entry)))
-        .collect())
+/// A partition's files in order of their names, and what else is there.
+fn list(site: &Site<'_>) -> Result<(Listed, Vec<String>), StorageError> {
+    let (mut listed, mut strange) = (Listed::new(), Vec::new());
+    for entry in site.disk.list(site.directory)? {
+        match FileName::parse(&entry.name) {
+            Some(name) if entry.is_file => listed.push((name, entry)),
+            Some(name) if name.stage == Stage::Live => {
+                let path = site.directory.join(&entry.name);
+                let what = "it has the name of a segment's file, and is none; move it away";
+                return Err(StorageError::corrupt(&path, what));
+            }
+            None if entry.is_file && is_small_file(&entry.name) => {}
+            _ => strange.push(entry.name),
+        }
+    }
+    Ok((listed, strange))
+}
+
+/// Whether a file is one of those beside the segments, or was one before something went wrong.
+fn is_small_file(name: &str) -> bool {
+    let whole = name.strip_suffix(".tmp").unwrap_or(name);
+    SMALL_FILES.contains(&whole) || name.ends_with(SET_ASIDE_SUFFIX)
 }
 
 fn remove(site: &Site<'_>, name: &FileName) -> Result<(), StorageError> {

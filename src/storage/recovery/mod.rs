@@ -8,7 +8,14 @@
 mod index_builder;
 mod inventory;
 mod producers;
+mod rebuilt_epochs;
 mod segments;
+mod there;
+
+pub(crate) use index_builder::later;
+pub(crate) use segments::index_again;
+
+pub(crate) use index_builder::IndexBuilder;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,13 +23,12 @@ use std::sync::Arc;
 use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 
 use super::StorageError;
-use super::disk::{Disk, OpenMode};
-use super::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
+use super::disk::Disk;
+use super::leader_epochs::LeaderEpochs;
 use super::log::LogConfig;
 use super::producer_state::ProducerStates;
 use super::segment::SegmentInfo;
 use super::segment::names::{FileKind, FileName};
-use super::segment::scan::HeaderScan;
 use super::time_index::TimeEntry;
 
 /// What is known about a log from outside of its directory.
@@ -68,6 +74,10 @@ pub struct RecoveryReport {
     pub cut_because: Option<String>,
     /// Segments whose indexes were made anew although nothing was to be recovered.
     pub indexes_rebuilt: usize,
+    /// Scanned segments whose index files had entries that their batches do not bear out.
+    pub indexes_wrong: usize,
+    /// Names in the directory that mean nothing there. They are left alone.
+    pub strange: Vec<String>,
     /// Files that could not be part of the log any more and were renamed, not deleted.
     pub set_aside: Vec<PathBuf>,
     /// Batches that were read to know the producers again.
@@ -101,13 +111,47 @@ pub(crate) struct Recovered {
 }
 
 /// Where and with which settings recovery works.
+#[derive(Clone, Copy)]
 pub(crate) struct Site<'a> {
     pub(crate) disk: &'a Arc<dyn Disk>,
     pub(crate) directory: &'a Path,
     pub(crate) config: &'a LogConfig,
+    pub(crate) progress: &'a dyn Progress,
 }
 
-impl Site<'_> {
+/// Told how far a recovery is, from the thread that recovers.
+pub trait Progress: Sync {
+    /// So many bytes are above the recovery point of a log, or in a file with it.
+    fn found(&self, bytes: u64);
+
+    /// So many more of them are done with.
+    fn scanned(&self, bytes: u64);
+}
+
+/// Tells nobody.
+struct Silence;
+
+impl Progress for Silence {
+    fn found(&self, _: u64) {}
+
+    fn scanned(&self, _: u64) {}
+}
+
+impl<'a> Site<'a> {
+    /// A site whose recovery is nobody's business.
+    pub(crate) fn of(
+        disk: &'a Arc<dyn Disk>,
+        directory: &'a Path,
+        config: &'a LogConfig,
+    ) -> Site<'a> {
+        Site {
+            disk,
+            directory,
+            config,
+            progress: &Silence,
+        }
+    }
+
     pub(crate) fn path(&self, offset: Offset, kind: FileKind) -> PathBuf {
         self.directory
             .join(FileName::live(offset, kind).to_string())
@@ -120,10 +164,13 @@ pub(crate) fn recover(
     input: &RecoveryInput,
     now: Timestamp,
 ) -> Result<Recovered, StorageError> {
-    let Some(inventory) = inventory::take(site)? else {
+    let Some(taken) = inventory::take(site)? else {
         return Ok(nothing(site, input));
     };
-    let mut report = RecoveryReport::default();
+    let mut report = RecoveryReport {
+        strange: taken.strange,
+        ..RecoveryReport::default()
+    };
     let (epochs, epochs_known) = load_epochs(site)?;
     let checkpointed = epochs.clone();
     let mut loader = segments::Loader {
@@ -132,25 +179,30 @@ pub(crate) fn recover(
         epochs,
         report: &mut report,
     };
-    let loaded = loader.load(&inventory)?;
+    let loaded = loader.load(&taken.segments)?;
     let mut epochs = std::mem::take(&mut loader.epochs);
     let mut recovered = assemble(site, input, loaded, &mut report)?;
     let known_from = match epochs.earliest().filter(|_| epochs_known) {
         Some(earliest) => earliest.start_offset,
         None => recovered.log_end_offset,
     };
+    // Without a checkpoint, and below what it knows when the log's start has fallen back to what was
+    // noted of it last, the batches themselves tell in which reign they were written.
     if known_from > recovered.log_start_offset {
+        let below = recovered
+            .segments
+            .partition_point(|segment| segment.base_offset < known_from);
         let known = std::mem::take(&mut epochs);
         // What lies wholly below the start may never have been flushed.
         let start = recovered.log_start_offset;
         let above = recovered
             .segments
             .partition_point(|segment| segment.base_offset <= start);
-        let needed = recovered
-            .segments
-            .get(above.saturating_sub(1)..)
-            .unwrap_or_default();
-        rebuild_epochs(site, needed, known_from, &mut epochs)?;
+        let first = above.saturating_sub(1).min(below);
+        epochs = rebuilt_epochs::read(site, &recovered.segments[first..below])?;
+        if epochs_known {
+            epochs.truncate_from_end(known_from);
+        }
         for entry in known.entries().iter().filter(|_| epochs_known) {
             epochs.assign(entry.epoch, entry.start_offset);
         }
@@ -169,6 +221,7 @@ pub(crate) fn recover(
             false => recovered.recovery_point,
         },
         segments: &mut recovered.segments,
+        snapshots: taken.snapshots,
         rewritten: Vec::new(),
     };
     let (producers, replayed) = producers::load_producers(site, &mut range, now)?;
@@ -236,51 +289,19 @@ fn assemble(
 
 /// Reads the checkpoint; the second value is whether it could be believed.
 fn load_epochs(site: &Site<'_>) -> Result<(LeaderEpochs, bool), StorageError> {
-    let path = site.directory.join(LEADER_EPOCH_CHECKPOINT);
-    if !site.disk.exists(&path)? {
-        return Ok((LeaderEpochs::default(), false));
-    }
-    match LeaderEpochs::read(&**site.disk, site.directory) {
+    match LeaderEpochs::read_if_there(&**site.disk, site.directory) {
         // It is replaced without waiting for the device: a loss of power may leave it empty.
-        Ok(epochs) => {
+        Ok(Some(epochs)) => {
             let known = epochs.latest().is_some();
             Ok((epochs, known))
         }
+        Ok(None) => Ok((LeaderEpochs::default(), false)),
         Err(StorageError::Corrupt { detail, .. }) => {
             log::warn!("reading leader epochs from the batches: {detail}");
             Ok((LeaderEpochs::default(), false))
         }
         Err(error) => Err(error),
     }
-}
-
-/// Without a checkpoint, and below what it knows when the log's start has fallen back to what was
-/// noted of it last, the batches themselves tell in which reign they were written.
-fn rebuild_epochs(
-    site: &Site<'_>,
-    segments: &[SegmentInfo],
-    until: Offset,
-    epochs: &mut LeaderEpochs,
-) -> Result<(), StorageError> {
-    for segment in segments
-        .iter()
-        .filter(|segment| segment.base_offset < until)
-    {
-        let path = site.path(segment.base_offset, FileKind::Log);
-        let file = site.disk.open(&path, OpenMode::Read)?;
-        let mut scan = HeaderScan::new(file, 0, segment.size);
-        while let Some(located) = scan.next()? {
-            if located.header.base_offset >= until {
-                return Ok(());
-            }
-            note_epoch(
-                epochs,
-                located.header.partition_leader_epoch,
-                located.header.base_offset,
-            );
-        }
-    }
-    Ok(())
 }
 
 /// A batch says in which reign it was written; older reigns than known ones say nothing new.

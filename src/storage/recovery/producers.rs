@@ -6,9 +6,7 @@ use crate::model::{Offset, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::disk::OpenMode;
 use crate::storage::log::producers::note_batch;
-use crate::storage::producer_state::{
-    ProducerStates, delete_snapshots, list_snapshots, load_newest_snapshot,
-};
+use crate::storage::producer_state::{ProducerStates, load_newest_of, snapshot_path};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::segment::search::SegmentSearch;
@@ -23,6 +21,8 @@ pub(super) struct Range<'a> {
     /// The newest snapshot that is believed.
     pub(super) snapshot_max: Offset,
     pub(super) segments: &'a mut [SegmentInfo],
+    /// Of the snapshots in the directory, rising.
+    pub(super) snapshots: Vec<Offset>,
     /// Indexes of aborted transactions that were written, and not flushed.
     pub(super) rewritten: Vec<Box<str>>,
 }
@@ -35,22 +35,27 @@ pub(super) fn load_producers(
     now: Timestamp,
 ) -> Result<(ProducerStates, u64), StorageError> {
     let (start, end) = (range.log_start_offset, range.log_end_offset);
-    let newest = list_snapshots(&**site.disk, site.directory)?
-        .into_iter()
-        .rfind(|offset| *offset <= end);
+    let disk = &**site.disk;
+    let newest = range.snapshots.iter().rfind(|offset| **offset <= end);
+    let newest = newest.copied();
     // As Kafka keeps them: one for each segment, and the newest.
-    let bases: Vec<Offset> = range.segments.iter().map(|s| s.base_offset).collect();
-    delete_snapshots(&**site.disk, site.directory, |offset| {
-        offset > end || (Some(offset) != newest && !bases.contains(&offset))
-    })?;
-    let mut states = load_newest_snapshot(
-        &**site.disk,
-        site.directory,
-        start,
-        end.min(range.snapshot_max),
-        site.config.producer_id_expiration_ms,
-        now,
-    )?;
+    let is_kept = |offset: &Offset| {
+        let at = range
+            .segments
+            .binary_search_by_key(offset, |segment| segment.base_offset);
+        *offset <= end && (Some(*offset) == newest || at.is_ok())
+    };
+    let (kept, unused): (Vec<_>, Vec<_>) = range.snapshots.iter().copied().partition(is_kept);
+    for unused in unused {
+        let removed = disk.remove_file(&snapshot_path(site.directory, unused));
+        match removed {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+    }
+    let expiration_ms = site.config.producer_id_expiration_ms;
+    let believed = start..=end.min(range.snapshot_max);
+    let mut states = load_newest_of(disk, site.directory, &kept, believed, expiration_ms, now)?;
     let replayed = replay(site, range, &mut states)?;
     forget_lost_markers(site, range)?;
     states.set_end_offset(end);
@@ -80,10 +85,9 @@ fn replay(
         return Ok(0);
     }
     let mut replayed = 0;
-    for at in 0..range.segments.len() {
-        let next = range.segments.get(at + 1).map(|next| next.base_offset);
-        let segment = &mut range.segments[at];
-        if next.is_some_and(|next| next <= from) || segment.size == 0 {
+    let above = range.segments.partition_point(|s| s.base_offset <= from);
+    for segment in &mut range.segments[above.saturating_sub(1)..] {
+        if segment.size == 0 {
             continue;
         }
         let (batches, written) = replay_segment(site, segment, from, states)?;
@@ -104,10 +108,12 @@ fn replay_segment(
         site.disk.open(&path, OpenMode::Read)
     };
     let search = SegmentSearch {
+        begins_at: 0,
         info: *segment,
         log: open(FileKind::Log)?,
         index: open(FileKind::OffsetIndex).ok(),
         pending: Vec::new(),
+        doubts: None,
     };
     let Some(first) = search.batch_reaching(from)? else {
         return Ok((0, None));

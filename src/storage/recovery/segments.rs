@@ -10,16 +10,20 @@ use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::offset_index::{self, OffsetEntry};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
-use crate::storage::segment::scan::{BatchScan, HeaderScan, Torn};
+use crate::storage::segment::scan::{BatchScan, HeaderScan, Located, Torn};
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::time_index::{self, TimeEntry};
 
 use super::index_builder::{IndexBuilder, later, no_timestamp};
 use super::inventory::{Found, Inventory};
+use super::there::There;
 use super::{ActiveFacts, RecoveryInput, RecoveryReport, Site, note_epoch};
 
 /// The suffix of files that were taken out of the log but not deleted.
-const SET_ASIDE_SUFFIX: &str = ".set-aside";
+pub(super) const SET_ASIDE_SUFFIX: &str = ".set-aside";
+
+/// Bytes between two words about progress.
+const TOLD_EVERY_BYTES: u64 = 8 << 20;
 
 /// Loads the segments of one log.
 pub(super) struct Loader<'a> {
@@ -59,6 +63,7 @@ struct Looked {
 impl Loader<'_> {
     pub(super) fn load(&mut self, inventory: &Inventory) -> Result<Loaded, StorageError> {
         let mut loaded = Loaded::default();
+        self.site.progress.found(self.bytes_to_scan(inventory));
         let mut rest = inventory.iter().peekable();
         while let Some((base_offset, found)) = rest.next() {
             let next = rest.peek().map(|(next, _)| **next);
@@ -117,6 +122,21 @@ impl Loader<'_> {
         end < next && next > self.input.recovery_point && !self.site.config.compacts
     }
 
+    /// Bytes of the files that are to be looked into.
+    fn bytes_to_scan(&self, inventory: &Inventory) -> u64 {
+        if self.input.clean_shutdown {
+            return 0;
+        }
+        let mut bytes = 0;
+        for (base_offset, found) in inventory.iter().rev() {
+            bytes += found.length;
+            if *base_offset <= self.input.recovery_point {
+                break;
+            }
+        }
+        bytes
+    }
+
     /// Whether a segment, if another follows, can be believed from its name and length. When the
     /// recovery point is where the next one begins, it may be older than the roll, and what the roll
     /// wrote into the indexes may be lost.
@@ -149,25 +169,7 @@ impl Loader<'_> {
         found: &Found,
     ) -> Result<SegmentInfo, StorageError> {
         self.note_rebuilt(base_offset);
-        let log = self.open(base_offset, FileKind::Log)?;
-        let mut scan = HeaderScan::new(log, 0, found.length);
-        let mut indexes = IndexBuilder::new(self.site.config, base_offset);
-        loop {
-            match scan.next() {
-                Ok(Some(located)) => indexes.add(&located),
-                Ok(None) => break,
-                Err(StorageError::Corrupt { detail, .. }) => {
-                    log::warn!("segment {base_offset} is damaged: {detail}");
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        indexes.finish();
-        let mut info = listed(base_offset, found);
-        (info.offset_entries, info.time_entries) = indexes.write(self.site, true)?;
-        info.max_timestamp = Some(indexes.max);
-        Ok(info)
+        index_again(self.site, listed(base_offset, found))
     }
 
     /// After a clean close, the end of the last segment is found from its indexes; none when they
@@ -190,6 +192,8 @@ impl Loader<'_> {
             log,
             index: Some(index),
             pending: Vec::new(),
+            doubts: None,
+            begins_at: 0,
         };
         let Some(first) = unless_corrupt(search.scan(0).next())? else {
             return Ok(None);
@@ -214,17 +218,33 @@ impl Loader<'_> {
         }))
     }
 
-    /// Reads and checks every batch, cuts what is not whole, writes the indexes anew.
+    /// Reads and checks every batch above the recovery point, cuts what is not whole, makes the
+    /// indexes right.
     fn scan(&mut self, base_offset: Offset, found: &Found) -> Result<Looked, StorageError> {
         let log = self.open(base_offset, FileKind::Log)?;
+        let config = self.site.config;
+        let there = There::read(self.site, base_offset, found)?;
         let mut scan = BatchScan::new(log.clone(), base_offset, found.length);
-        let mut indexes = IndexBuilder::new(self.site.config, base_offset);
         let mut first_timestamp = None;
         let mut next_offset = base_offset;
+        let mut indexes = match self.flushed_part(&log, base_offset, found, &there)? {
+            Some((first, indexed)) => {
+                first_timestamp = Some(first.header.max_timestamp);
+                next_offset = indexed.header.next_offset();
+                scan = scan.behind(&indexed);
+                IndexBuilder::behind(config, base_offset, there, &indexed)
+            }
+            None => IndexBuilder::new(config, base_offset, there),
+        };
+        let (begin, mut told) = (scan.position(), scan.position());
         while let Some((located, _)) = scan.next()? {
             first_timestamp.get_or_insert(located.header.max_timestamp);
             next_offset = located.header.next_offset();
             indexes.add(&located);
+            if located.end() - told >= TOLD_EVERY_BYTES {
+                self.site.progress.scanned(located.end() - told);
+                told = located.end();
+            }
             note_epoch(
                 &mut self.epochs,
                 located.header.partition_leader_epoch,
@@ -233,8 +253,16 @@ impl Loader<'_> {
         }
         let size = scan.position();
         let torn = scan.torn().cloned();
+        if let Some(torn @ Torn::Format(_)) = &torn {
+            // Whoever wrote it knows what it is; cutting it off would destroy it.
+            let path = log.path().to_owned();
+            let version = format!("unknown from byte {size} on ({torn})");
+            return Err(StorageError::UnknownVersion { path, version });
+        }
+        self.site.progress.scanned(found.length - told);
         self.report.segments_scanned += 1;
-        self.report.bytes_scanned += size;
+        self.report.bytes_scanned += size - begin;
+        self.report.indexes_wrong += usize::from(indexes.was_wrong);
         let mut info = SegmentInfo {
             size,
             max_timestamp: Some(indexes.max),
@@ -260,6 +288,32 @@ impl Loader<'_> {
             next_offset,
             torn,
         })
+    }
+
+    /// The first batch, and the last one of which offset and place are in the index, that both lie
+    /// below the recovery point, with all that is between them: read and checked by whoever wrote
+    /// them, and flushed since. None when the indexes cannot tell.
+    fn flushed_part(
+        &self,
+        log: &Arc<dyn DiskFile>,
+        base_offset: Offset,
+        found: &Found,
+        there: &There,
+    ) -> Result<Option<(Located, Located)>, StorageError> {
+        let recovery_point = self.input.recovery_point;
+        if self.input.clean_shutdown || recovery_point <= base_offset || there.was_wrong {
+            return Ok(None);
+        }
+        let Some(indexed) = there.complete_upto(Offset(recovery_point.0 - 1)) else {
+            return Ok(None);
+        };
+        let at = |position| {
+            let mut scan = HeaderScan::new(Arc::clone(log), position, found.length);
+            unless_corrupt(scan.next()).map(Option::flatten)
+        };
+        let batch = at(indexed.position.into())?;
+        let batch = batch.filter(|batch| batch.header.last_offset() == indexed.offset);
+        Ok(at(0)?.zip(batch))
     }
 
     /// Cuts off what is behind the last whole batch.
@@ -294,6 +348,33 @@ impl Loader<'_> {
         let path = self.site.path(base_offset, kind);
         self.site.disk.open(&path, OpenMode::Write)
     }
+}
+
+/// Makes the indexes of a segment anew, cutting nothing: what is wrong in there is found by whoever
+/// reads it.
+pub(crate) fn index_again(
+    site: &Site<'_>,
+    mut info: SegmentInfo,
+) -> Result<SegmentInfo, StorageError> {
+    let base_offset = info.base_offset;
+    let path = site.path(base_offset, FileKind::Log);
+    let mut scan = HeaderScan::new(site.disk.open(&path, OpenMode::Read)?, 0, info.size);
+    let mut indexes = IndexBuilder::new(site.config, base_offset, There::default());
+    loop {
+        match scan.next() {
+            Ok(Some(located)) => indexes.add(&located),
+            Ok(None) => break,
+            Err(StorageError::Corrupt { detail, .. }) => {
+                log::warn!("segment {base_offset} is damaged: {detail}");
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    indexes.finish();
+    (info.offset_entries, info.time_entries) = indexes.write(site, true)?;
+    info.max_timestamp = Some(indexes.max);
+    Ok(info)
 }
 
 /// Damage is an answer here: what was read cannot be believed.

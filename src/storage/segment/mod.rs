@@ -2,8 +2,10 @@
 //!
 //! Everything here works on a segment from outside; `storage::log` says when.
 
+pub(crate) mod doubts;
 pub(crate) mod handles;
 pub(crate) mod index_search;
+pub(crate) mod list;
 pub(crate) mod names;
 pub(crate) mod open_files;
 pub(crate) mod scan;

@@ -3,7 +3,7 @@
 use crate::model::Offset;
 
 /// What a file of a partition's directory holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FileKind {
     /// Batches, one behind the other.
     Log,
@@ -62,6 +62,9 @@ pub(crate) struct FileName {
     pub(crate) stage: Stage,
 }
 
+/// Digits of the offset in a name: all of them, with zeroes in front.
+const OFFSET_DIGITS: usize = 20;
+
 /// The suffix of files that wait to be unlinked.
 pub(crate) const DELETED_SUFFIX: &str = ".deleted";
 
@@ -89,7 +92,7 @@ impl FileName {
         let kind = FileKind::ALL
             .into_iter()
             .find(|kind| kind.extension() == extension)?;
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if digits.len() != OFFSET_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         Some(FileName {
@@ -141,6 +144,7 @@ mod tests {
             "-1.log",
             ".log",
             "1.logs",
+            "1.log",
             "99999999999999999999.log",
             "00000000000000000000.log.tmp",
         ] {

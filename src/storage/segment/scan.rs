@@ -104,6 +104,9 @@ fn damaged(file: &dyn DiskFile, position: u64, error: &BatchError) -> StorageErr
     StorageError::corrupt(file.path(), format!("no batch at byte {position}: {error}"))
 }
 
+/// Bytes of offset and length, with which a batch of any format begins.
+const LENGTH_END: u64 = 12;
+
 /// Bytes of one read when whole batches matter.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -119,6 +122,9 @@ pub(crate) enum Torn {
     /// The bytes are not those that were appended.
     #[error("the checksum of the batch at offset {0} is wrong")]
     Checksum(Offset),
+    /// What follows looks like a batch of a format that is not known here.
+    #[error("a batch of format {0} follows, and only 2 is known")]
+    Format(i8),
     /// The batch claims offsets that are taken, or belong into another segment.
     #[error("the batch claims offset {0}, where {1} or more was expected")]
     Offsets(Offset, Offset),
@@ -142,25 +148,24 @@ pub(crate) struct BatchScan {
 impl BatchScan {
     /// Walks over a whole file of `length` bytes whose segment begins at `base_offset`.
     pub(crate) fn new(file: Arc<dyn DiskFile>, base_offset: Offset, length: u64) -> BatchScan {
-        BatchScan::from(file, base_offset, 0, length)
-    }
-
-    /// Walks from the batch at `position` on.
-    pub(crate) fn from(
-        file: Arc<dyn DiskFile>,
-        base_offset: Offset,
-        position: u64,
-        length: u64,
-    ) -> BatchScan {
         BatchScan {
             file,
             base_offset,
             expected: base_offset,
             end: length,
             buffer: Vec::new(),
-            buffer_position: position,
+            buffer_position: 0,
             used: 0,
             torn: None,
+        }
+    }
+
+    /// Lets the walk begin behind a batch.
+    pub(crate) fn behind(self, batch: &Located) -> BatchScan {
+        BatchScan {
+            expected: batch.header.next_offset(),
+            buffer_position: batch.end(),
+            ..self
         }
     }
 
@@ -203,11 +208,32 @@ impl BatchScan {
         }
         match BatchHeader::parse(&self.buffer[self.used..]) {
             Ok(header) => Ok(self.fill(header.size())?.then_some(header.size())),
+            Err(BatchError::Magic(magic)) if self.is_like_a_batch() => {
+                self.torn = Some(Torn::Format(magic));
+                Ok(None)
+            }
             Err(error) => {
                 self.torn = Some(Torn::NoBatch(error));
                 Ok(None)
             }
         }
+    }
+
+    /// Whether what follows has an offset and a length that would be right here. Every format of
+    /// Kafka's begins with them, and no garbage does by chance.
+    fn is_like_a_batch(&self) -> bool {
+        let Some((offset, rest)) = self.buffer[self.used..].split_first_chunk() else {
+            return false;
+        };
+        let Some(length) = rest.first_chunk() else {
+            return false;
+        };
+        let offset = Offset(i64::from_be_bytes(*offset));
+        let left = self.end - self.position();
+        let fits = |length| u64::from(length) + LENGTH_END <= left;
+        offset >= self.expected
+            && super::fits_relative(self.base_offset, offset)
+            && u32::try_from(i32::from_be_bytes(*length)).is_ok_and(fits)
     }
 
     /// Has at least `wanted` unused bytes in the buffer, if the file has them.

@@ -11,6 +11,7 @@ use crate::storage::disk::DiskFile;
 use crate::storage::offset_index::{self, OffsetEntry};
 
 use super::SegmentInfo;
+use super::doubts::Doubts;
 use super::scan::{HeaderScan, Located};
 
 /// A place between two batches.
@@ -33,6 +34,10 @@ pub(crate) struct SegmentSearch {
     pub(crate) index: Option<Arc<dyn DiskFile>>,
     /// Index entries that are not written yet; only the active segment has some.
     pub(crate) pending: Vec<OffsetEntry>,
+    /// Where an index that does not say the truth is noted, for who can make it anew.
+    pub(crate) doubts: Option<Arc<Doubts>>,
+    /// Where the batches begin that may be looked at: behind a damaged range, else at zero.
+    pub(crate) begins_at: u64,
 }
 
 impl SegmentSearch {
@@ -68,6 +73,9 @@ impl SegmentSearch {
         position: u64,
         offset: Offset,
     ) -> Result<Option<Located>, StorageError> {
+        if position < self.begins_at {
+            return Ok(None);
+        }
         match self.scan(position).next() {
             Ok(found) => Ok(found.filter(|found| {
                 (found.header.base_offset..=found.header.last_offset()).contains(&offset)
@@ -106,22 +114,27 @@ impl SegmentSearch {
             }
             self.distrust(&entry);
         }
-        find(self.scan(0), &mut wanted)
+        find(self.scan(self.begins_at), &mut wanted)
     }
 
     fn distrust(&self, entry: &OffsetEntry) {
-        log::warn!(
-            "the offset index of segment {} points at byte {} for offset {}, where no such batch is; reading without it",
-            self.info.base_offset,
-            entry.position,
-            entry.offset,
-        );
+        self.doubt(&format!(
+            "its offset index points at byte {} for offset {}, where no such batch is",
+            entry.position, entry.offset,
+        ));
+    }
+
+    fn doubt(&self, why: &str) {
+        if let Some(doubts) = &self.doubts {
+            doubts.note(self.info.base_offset, why);
+        }
     }
 
     fn floor_by_offset(&self, offset: Offset) -> Option<OffsetEntry> {
         let below = self.pending.partition_point(|entry| entry.offset <= offset);
         if let Some(at) = below.checked_sub(1) {
-            return self.pending.get(at).copied();
+            let entry = self.pending.get(at).copied();
+            return entry.filter(|entry| self.is_in_sight(entry));
         }
         self.in_file(|file| {
             let SegmentInfo {
@@ -138,7 +151,8 @@ impl SegmentSearch {
             .pending
             .partition_point(|entry| u64::from(entry.position) <= limit);
         if let Some(at) = below.checked_sub(1) {
-            return self.pending.get(at).copied();
+            let entry = self.pending.get(at).copied();
+            return entry.filter(|entry| self.is_in_sight(entry));
         }
         self.in_file(|file| {
             let SegmentInfo {
@@ -150,6 +164,10 @@ impl SegmentSearch {
         })
     }
 
+    fn is_in_sight(&self, entry: &OffsetEntry) -> bool {
+        (self.begins_at..self.info.size).contains(&u64::from(entry.position))
+    }
+
     /// An index that cannot be read costs time, not the answer.
     fn in_file(
         &self,
@@ -157,9 +175,9 @@ impl SegmentSearch {
     ) -> Option<OffsetEntry> {
         let file = self.index.as_deref()?;
         match search(file) {
-            Ok(entry) => entry.filter(|entry| u64::from(entry.position) < self.info.size),
+            Ok(entry) => entry.filter(|entry| self.is_in_sight(entry)),
             Err(error) => {
-                log::warn!("reading without an offset index: {error}");
+                self.doubt(&error.to_string());
                 None
             }
         }
@@ -176,7 +194,7 @@ fn last_boundary(
         position: scan.position(),
         next_offset: from.header.base_offset,
     };
-    while let Some(located) = scan.next()? {
+    while let Some(located) = next_or_stop(&mut scan, boundary.position > from.position)? {
         if located.end() > limit {
             return Ok(Boundary {
                 position: located.position,
@@ -189,6 +207,15 @@ fn last_boundary(
         };
     }
     Ok(boundary)
+}
+
+/// The next header. Where it cannot be one and there is something in front of it, that much can be
+/// read; whoever goes on there is told.
+fn next_or_stop(scan: &mut HeaderScan, stops: bool) -> Result<Option<Located>, StorageError> {
+    match scan.next() {
+        Err(StorageError::Corrupt { .. }) if stops => Ok(None),
+        next => next,
+    }
 }
 
 fn find(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::bench::*;
-use crate::metadata::MetadataRecord;
+use crate::metadata::{ConfigResource, MetadataRecord, ResourceKind};
 use crate::model::Offset;
 use crate::storage::disk::{Disk, MemoryDisk};
 
@@ -39,6 +39,53 @@ async fn segments_older_than_retention_vanish_with_a_round_and_their_files_a_min
     assert_eq!(bench.read_all(1).await, []);
     assert_eq!(bench.log_start(1).await, 2);
     assert_eq!(bench.write(1, "next").await, Ok(2));
+}
+
+#[actix::test]
+async fn a_broker_left_alone_deletes_half_a_minute_after_its_start_and_new_settings_count_in_the_next_round()
+ {
+    tokio::time::pause();
+    let disk = MemoryDisk::new();
+    let configs = [("retention.ms", "1000"), ("file.delete.delay.ms", "5000")];
+    let bench = Bench::start(Arc::new(disk.clone()), &topic("t", 1, &configs)).await;
+    bench.write(1, "old").await.unwrap();
+    bench.stop().await;
+    let mut bench = Bench::start(Arc::new(disk), &topic("t", 1, &configs)).await;
+    bench.make_rounds(ROUND);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(bench.log_start(1).await, 1);
+    bench.write(1, "kept for ever").await.unwrap();
+    let set = |value: &str| MetadataRecord::Config {
+        resource: ConfigResource {
+            kind: ResourceKind::Topic,
+            name: "t".to_owned(),
+        },
+        key: "retention.ms".to_owned(),
+        value: Some(value.to_owned()),
+    };
+    bench.change(&[set("-1")]).await;
+    tokio::time::sleep(3 * ROUND).await;
+    assert_eq!(bench.read_all(1).await, [(1, "kept for ever".to_owned())]);
+    bench.change(&[set("2000")]).await;
+    tokio::time::sleep(ROUND).await;
+    assert_eq!(bench.log_start(1).await, 2);
+    assert_eq!(bench.dir.metrics().segments_deleted.get(), 2);
+}
+
+#[actix::test]
+async fn deleted_records_stay_deleted_after_a_crash_at_once() {
+    tokio::time::pause();
+    let disk = MemoryDisk::new();
+    let bench = Bench::start(Arc::new(disk.clone()), &topic("t", 1, &[])).await;
+    for value in ["a", "b", "c"] {
+        bench.write(1, value).await.unwrap();
+    }
+    bench.delete_records(1, 2).await.unwrap().unwrap();
+    // The process dies before any round of checkpoints.
+    drop(bench);
+    let bench = Bench::start(Arc::new(disk), &topic("t", 1, &[])).await;
+    assert_eq!(bench.read_all(1).await, [(2, "c".to_owned())]);
+    assert!(bench.read(1, 1, None).await.is_err());
 }
 
 #[actix::test]
@@ -170,7 +217,7 @@ async fn partitions_of_a_new_topic_spread_over_the_log_directories() {
     tokio::time::pause();
     let bench = Bench::start(Arc::new(MemoryDisk::new()), &[]).await;
     let dirs = vec![Arc::clone(&bench.dir), Arc::clone(&bench.dir)];
-    let dirs = crate::actors::partition_opening::LogDirs::new(dirs, Default::default());
+    let dirs = crate::actors::log_dirs::LogDirs::new(dirs, Default::default());
     let names = (0..6).map(|partition| crate::model::TopicPartition::new("t", partition));
     names.for_each(|name| assert!(dirs.home(&name).is_some()));
     assert_eq!(dirs.counts(), [3, 3]);

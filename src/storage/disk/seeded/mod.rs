@@ -259,6 +259,7 @@ impl Disk for SeededDisk {
                 .map(|(name, node)| DirectoryEntry {
                     name,
                     is_directory: matches!(node, Node::Directory(_)),
+                    is_file: matches!(node, Node::File(_)),
                     length: match node {
                         Node::Directory(_) => 0,
                         Node::File(inode) => lock(&inode).seen.len() as u64,

@@ -1,7 +1,10 @@
 //! What a log promises, on a disk in memory that can lose its power.
 
 mod closing;
+mod counting;
+mod damaged;
 mod failing;
+mod indexes;
 mod properties;
 mod reading;
 mod recovering;

@@ -128,3 +128,49 @@ fn a_deleted_segment_is_renamed_at_once_and_unlinked_later() {
     deleted[0].unlink(&bench.disk).unwrap();
     assert!(bench.names().iter().all(|name| !name.ends_with(".deleted")));
 }
+
+#[test]
+fn records_of_the_future_stay_and_with_retention_of_minus_one_everything_does() {
+    let mut bench = segments(by_time(100), &[10, 5_000, 20]);
+    let deleted = bench.log.delete_retained(Timestamp(400), Offset(3));
+    assert_eq!(reasons(&deleted.unwrap()), [DeletionReason::Time]);
+    let deleted = bench.log.delete_retained(Timestamp(5_100), Offset(3));
+    assert_eq!(deleted.unwrap(), [], "5000 is in the way of 20");
+    bench.log.set_config(Arc::new(LogConfig {
+        retention_ms: None,
+        ..LogConfig::default()
+    }));
+    let deleted = bench.log.delete_retained(Timestamp(i64::MAX), Offset(3));
+    assert_eq!(deleted.unwrap(), []);
+    bench.log.set_config(Arc::new(by_time(100)));
+    let deleted = bench.log.delete_retained(Timestamp(5_101), Offset(3));
+    assert_eq!(reasons(&deleted.unwrap()), [DeletionReason::Time; 2]);
+}
+
+#[test]
+fn with_no_bytes_to_keep_the_active_segment_goes_too_and_offsets_go_on() {
+    let config = LogConfig {
+        retention_ms: None,
+        retention_bytes: Some(0),
+        ..LogConfig::default()
+    };
+    let mut bench = segments(config, &[1, 2]);
+    bench.write(&["in the active one"]);
+    let deleted = bench.log.delete_retained(NOW, Offset(3)).unwrap();
+    assert_eq!(reasons(&deleted), [DeletionReason::Size; 3]);
+    assert_eq!(bench.log.log_start_offset(), Offset(3));
+    assert_eq!(bench.write(&["next"]).first_offset, Offset(3));
+}
+
+#[test]
+fn a_topic_that_neither_deletes_nor_compacts_loses_only_what_was_deleted_on_demand() {
+    let config = LogConfig {
+        deletes: false,
+        ..by_time(1)
+    };
+    let mut bench = segments(config, &[1, 2, 3]);
+    assert_eq!(bench.log.delete_retained(NOW, Offset(3)).unwrap(), []);
+    bench.log.advance_log_start_offset(Offset(1));
+    let deleted = bench.log.delete_retained(NOW, Offset(3)).unwrap();
+    assert_eq!(reasons(&deleted), [DeletionReason::StartOffset]);
+}
