@@ -192,14 +192,14 @@ pub(crate) fn recover(
         let below = recovered
             .segments
             .partition_point(|segment| segment.base_offset < known_from);
+        let known = std::mem::take(&mut epochs);
         // What lies wholly below the start may never have been flushed.
         let start = recovered.log_start_offset;
         let above = recovered
             .segments
             .partition_point(|segment| segment.base_offset <= start);
-        let from = above.saturating_sub(1);
-        let known = std::mem::take(&mut epochs);
-        epochs = rebuilt_epochs::read(site, &recovered.segments[from..below.max(from)])?;
+        let first = above.saturating_sub(1).min(below);
+        epochs = rebuilt_epochs::read(site, &recovered.segments[first..below])?;
         if epochs_known {
             epochs.truncate_from_end(known_from);
         }

@@ -87,47 +87,6 @@ impl World {
         Ok(world)
     }
 
-    #[cfg(test)]
-    pub(super) fn dump(&self) {
-        for place in &self.places {
-            let m = &place.mirror;
-            println!(
-                "   {} {:?} epoch {} start {} end {} flushed {} floor {} batches {:?}",
-                place.name,
-                place.log.as_ref().map(|l| (
-                    l.log_start_offset().0,
-                    l.log_end_offset().0,
-                    l.recovery_point().0,
-                    l.is_poisoned()
-                )),
-                place.epoch,
-                m.start,
-                m.end,
-                m.flushed,
-                m.floor,
-                m.batches
-                    .iter()
-                    .map(|b| (b.base(), b.next(), b.epoch()))
-                    .collect::<Vec<_>>()
-            );
-            self.disk.pause_faults(true);
-            for e in self.disk.list(&place.path).unwrap_or_default() {
-                let mut t = String::new();
-                if e.name == "leader-epoch-checkpoint" {
-                    t = String::from_utf8_lossy(
-                        &self
-                            .disk
-                            .read_file(&place.path.join(&e.name), 1000)
-                            .unwrap(),
-                    )
-                    .replace("\n", "|");
-                }
-                println!("        {} {} {t}", e.name, e.length);
-            }
-            self.disk.pause_faults(false);
-        }
-    }
-
     /// Does a step and checks everything.
     pub(super) fn step(&mut self, step: &Step) -> Result<(), Fault> {
         self.now += 10;
