@@ -42,6 +42,7 @@ impl LogSite {
             None => self.look_into(path)?,
         };
         log.bound_open_files(Arc::clone(self.dir.open_files()));
+        log.watch_damage(Arc::clone(self.dir.suspects()) as Arc<_>);
         if let Some(epoch) = self.leads_in {
             log.assign_epoch(epoch);
         }

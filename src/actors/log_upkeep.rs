@@ -46,7 +46,7 @@ pub struct Delete(pub Uuid);
 struct Stop;
 
 impl LogActor {
-    fn file_delete_delay(&self) -> Duration {
+    pub(super) fn file_delete_delay(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.config.file_delete_delay_ms).unwrap_or(0))
     }
 }
@@ -116,7 +116,7 @@ fn tell_deleted(log: &Log, deleted: &[DeletedFiles]) {
     );
 }
 
-async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Duration) {
+pub(super) async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Duration) {
     tokio::time::sleep(delay).await;
     for files in deleted {
         let disk = Arc::clone(dir.disk());

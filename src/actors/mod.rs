@@ -4,6 +4,7 @@
 //! its own log; nobody asks upstairs. Architecture invariant: a shell decides nothing.
 
 pub mod alarm;
+pub mod cleaner;
 pub mod clock;
 pub mod connection;
 pub mod controller;
@@ -12,6 +13,7 @@ pub mod fetch_waiter;
 pub mod gather;
 pub mod groups;
 pub mod log;
+pub mod log_cleaning;
 pub mod log_dir;
 pub mod log_dir_opening;
 pub mod log_dirs;
@@ -28,4 +30,6 @@ pub mod partition_opening;
 pub mod placement;
 pub mod quorum;
 pub mod quorum_messages;
+pub mod scrubber;
+pub mod rules;
 pub mod settings;

@@ -17,11 +17,12 @@ use super::log_upkeep::{Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
-use super::settings::{SettingsSource, log_config};
+use super::rules::{RuleBook, Rules};
+use super::settings::SettingsSource;
 use crate::metadata::{Image, PartitionImage, TopicImage};
-use crate::model::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition, Uuid};
+use crate::model::{BrokerId, DirectoryId, Offset, TopicPartition, Uuid};
 use crate::replication::{Assignment, Partition, PartitionConfig};
-use crate::storage::{Log, LogConfig, StorageError};
+use crate::storage::{Log, StorageError};
 
 /// Into so many jobs an opening is split where there are enough partitions, so that all threads of
 /// the directory have some.
@@ -73,16 +74,10 @@ struct PartitionSite {
     log: LogSite,
 }
 
-/// What the settings of a topic mean to its partitions: the same for all of them.
-#[derive(Clone)]
-pub struct Rules {
-    log: Arc<LogConfig>,
-    partition: PartitionConfig,
-}
-
 impl Residence {
     /// Tells the partition and its log what the image says of them now.
     pub fn tell(&self, broker: BrokerId, rules: &Rules, partition: &PartitionImage) {
+        self.dir.reconfigure(&self.name, &rules.log);
         self.log.do_send(Reconfigure(Arc::clone(&rules.log)));
         if partition.leader == broker {
             self.log.do_send(StartEpoch(partition.leader_epoch));
@@ -136,15 +131,9 @@ impl Residence {
 }
 
 impl Opening {
-    /// What a topic's settings mean to its partitions under an image.
-    pub fn rules(&self, image: &Image, topic: &str) -> Rules {
-        let settings = (self.settings)(image, topic);
-        Rules {
-            log: Arc::new(log_config(&settings, self.producer_id_expiration_ms)),
-            partition: PartitionConfig {
-                min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
-            },
-        }
+    /// What the settings of topics mean to their partitions under an image.
+    pub fn rules<'a>(&'a self, image: &'a Image) -> RuleBook<'a> {
+        RuleBook::new(&self.settings, self.producer_id_expiration_ms, image)
     }
 
     /// Opens partitions, those of one directory on its disk threads side by side. One that cannot
@@ -181,7 +170,7 @@ impl Opening {
         image: &Image,
     ) -> BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> {
         let mut sites: BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> = BTreeMap::new();
-        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
+        let mut rules = self.rules(image);
         for key in keys {
             let Some((topic, partition)) = find(image, &key) else {
                 continue;
@@ -194,9 +183,7 @@ impl Opening {
                 log::error!("{name} is offline: every log directory has failed");
                 continue;
             };
-            let rules = rules
-                .entry(key.0)
-                .or_insert_with(|| self.rules(image, &topic.name));
+            let rules = rules.of(topic);
             let site = PartitionSite {
                 key,
                 assignment: assignment(partition),
@@ -267,6 +254,7 @@ impl Opening {
         let gauges = Arc::new(PartitionGauges::default());
         let shown = Arc::clone(&gauges);
         let home = Arc::clone(&dir);
+        let settings = Arc::clone(&config);
         let log = LogActor::new(log, home, config, self.clock, shown, watch("log")).start();
         let parts = PartitionParts {
             partition: machine,
@@ -285,6 +273,7 @@ impl Opening {
                 reader,
                 gauges,
                 actor: log.clone(),
+                config: settings,
             },
         );
         Opened {

@@ -7,17 +7,20 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::{Environment, StartError};
+use crate::actors::clock::Clock;
 use crate::actors::disk_threads::DiskThreads;
 use crate::actors::log_dir::{
     EndRounds, LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
 };
 use crate::actors::log_dir_opening::{TakenDirectory, take_directories};
 use crate::actors::log_dirs::LogDirs;
+use crate::actors::scrubber::{ScrubPace, Scrubber};
 use crate::config::ServerConfig;
 use crate::metadata::Image;
 use crate::model::{ClusterId, TopicPartition, Uuid};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::{OpenFiles, StorageError, log_dir};
+use crate::telemetry::metrics::Metrics;
 
 /// How many bytes a log gathers before a disk thread begins to write them back.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
@@ -80,7 +83,8 @@ impl Disks {
             dirs.push(start_directory(config, environment, taken, open_files)?);
         }
         let rounds = dirs.iter().enumerate();
-        let rounds = rounds.map(|(index, dir)| start_rounds(config, dir, index == 0));
+        let metrics = &environment.metrics;
+        let rounds = rounds.map(|(index, dir)| start_rounds(config, dir, index == 0, metrics));
         let rounds = rounds.collect();
         let log_dirs = Arc::new(LogDirs::new(dirs, found));
         Ok(Disks {
@@ -209,7 +213,12 @@ fn start_directory(
     Ok(Arc::new(dir))
 }
 
-fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Addr<LogDirActor> {
+fn start_rounds(
+    config: &ServerConfig,
+    dir: &Arc<LogDir>,
+    is_first: bool,
+    metrics: &Metrics,
+) -> Addr<LogDirActor> {
     let upkeep = &config.upkeep;
     let checkpoint = upkeep
         .recovery_point_interval_ms
@@ -218,7 +227,15 @@ fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Add
     let intervals = LogDirIntervals {
         checkpoint: Duration::from_millis(checkpoint.max(1)),
         tidy: Duration::from_millis(upkeep.retention_check_interval_ms.max(1)),
+        first_tidy: Duration::from_millis(upkeep.first_retention_check_ms),
         close_unused: is_first.then_some(FILES_CLOSED_AFTER),
     };
-    LogDirActor::new(Arc::clone(dir), intervals).start()
+    let pace = ScrubPace {
+        bytes_per_second: config.engine.scrub_bytes_per_second,
+        interval: Duration::from_millis(config.engine.scrub_interval_ms),
+    };
+    let scrubber = Scrubber::new(Arc::clone(dir), pace, Clock::system(), metrics.clone());
+    LogDirActor::new(Arc::clone(dir), intervals)
+        .scrubbing(scrubber)
+        .start()
 }

@@ -62,11 +62,14 @@ pub(super) const KEYS: &[ConfigKey] = &[
     long("log.retention.check.interval.ms", "300000")
         .at_least(1)
         .doc("How often logs are looked through for segments to delete."),
+    long("log.initial.task.delay.ms", "30000")
+        .at_least(0)
+        .doc("How long after the start logs are first looked through for segments to delete, when that is sooner than one interval.")
+        .deviates("Kafka has it without describing it, and waits as long with a short interval."),
     list("log.cleanup.policy", "delete")
         .list_of(&["compact", "delete"])
         .cluster_wide()
-        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both.")
-        .deviates("Compaction is not built yet: a compacted topic deletes nothing."),
+        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both."),
     int("log.index.interval.bytes", "4096")
         .at_least(0)
         .cluster_wide()

@@ -158,7 +158,7 @@ impl LogReader {
 }
 
 /// The segment that has an offset, or the first one.
-fn floor(segments: &[SegmentInfo], offset: Offset) -> usize {
+pub(super) fn floor(segments: &[SegmentInfo], offset: Offset) -> usize {
     let above = segments.partition_point(|segment| segment.base_offset <= offset);
     above.saturating_sub(1)
 }

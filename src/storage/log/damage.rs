@@ -329,7 +329,10 @@ impl LogReader {
         };
         let name = FileName::live(segment, FileKind::Log).to_string();
         let path = self.shared.directory.join(name);
-        let file = match self.shared.disk.open(&path, OpenMode::Read) {
+        // While a compacted segment gets its place, the name may be that of the one before.
+        let lent = self.shared.handles.lent(segment, FileKind::Log);
+        let opened = lent.map_or_else(|| self.shared.disk.open(&path, OpenMode::Read), Ok);
+        let file = match opened {
             Err(error) if error.is_not_found() => return Ok(None),
             file => file?,
         };

@@ -232,9 +232,19 @@ impl Log {
         segment: &SegmentInfo,
         reason: DeletionReason,
     ) -> Result<DeletedFiles, StorageError> {
+        self.rename_kinds(segment, &FileKind::ALL, reason)
+    }
+
+    /// Renames some of the files of a segment that is out of the view.
+    pub(super) fn rename_kinds(
+        &mut self,
+        segment: &SegmentInfo,
+        kinds: &[FileKind],
+        reason: DeletionReason,
+    ) -> Result<DeletedFiles, StorageError> {
         let mut paths = Vec::new();
-        for kind in FileKind::ALL {
-            let name = FileName::live(segment.base_offset, kind).to_string();
+        for kind in kinds {
+            let name = FileName::live(segment.base_offset, *kind).to_string();
             let live = self.shared.directory.join(&name);
             let gone = self
                 .shared

@@ -23,6 +23,9 @@ use super::view::View;
 /// Batches were accepted with a bound on what they decompress to; this one only stops nonsense.
 const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
+/// How often files are looked for again that were replaced while they were looked for.
+const ATTEMPTS: usize = 10;
+
 /// A record that was found by its timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampedOffset {
@@ -41,6 +44,13 @@ impl LogReader {
     /// # Errors
     /// When files cannot be read.
     pub fn offset_for_timestamp(
+        &self,
+        target: Timestamp,
+    ) -> Result<Option<TimestampedOffset>, StorageError> {
+        self.undisturbed(|| self.look_for_timestamp(target))
+    }
+
+    fn look_for_timestamp(
         &self,
         target: Timestamp,
     ) -> Result<Option<TimestampedOffset>, StorageError> {
@@ -68,6 +78,10 @@ impl LogReader {
     /// # Errors
     /// When files cannot be read.
     pub fn max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
+        self.undisturbed(|| self.look_for_max_timestamp())
+    }
+
+    fn look_for_max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
         let (found, start) = self.ask(|view| view.segments.with_largest())?;
         let Some(segment) = found else {
             return Ok(None);
@@ -89,6 +103,14 @@ impl LogReader {
         from: Offset,
         upper: Offset,
     ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        self.undisturbed(|| self.look_for_aborted(from, upper))
+    }
+
+    fn look_for_aborted(
+        &self,
+        from: Offset,
+        upper: Offset,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
         let mut at = self.shared.view().segment_at(from).unwrap_or(0);
         let mut found = Vec::new();
         loop {
@@ -96,13 +118,49 @@ impl LogReader {
             let Some((index_at, segment)) = next else {
                 return Ok(found);
             };
-            let name = FileName::live(segment.base_offset, FileKind::TransactionIndex);
-            let path = self.shared.directory.join(name.to_string());
-            let index = TransactionIndex::open(&*self.shared.disk, path, segment.base_offset)?;
+            let index = self.transaction_index(segment.base_offset)?;
             if index.collect(from, upper, &mut found) {
                 return Ok(found);
             }
             at = index_at + 1;
+        }
+    }
+
+    fn transaction_index(&self, base_offset: Offset) -> Result<TransactionIndex, StorageError> {
+        let kind = FileKind::TransactionIndex;
+        let name = FileName::live(base_offset, kind).to_string();
+        let path = self.shared.directory.join(name);
+        let Some(lent) = self.shared.handles.lent(base_offset, kind) else {
+            return TransactionIndex::open(&*self.shared.disk, path, base_offset);
+        };
+        let length = usize::try_from(lent.length()?).unwrap_or(usize::MAX);
+        // It was written by this process, from as many entries in memory.
+        let mut bytes = vec![0; length];
+        lent.read_exact_at(&mut bytes, 0)?;
+        TransactionIndex::of_bytes(&bytes, path, base_offset)
+    }
+
+    /// Looks again when files of the segments that were looked at were replaced or deleted meanwhile.
+    fn undisturbed<T>(
+        &self,
+        look: impl Fn() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut attempt = 1;
+        loop {
+            let before = self.shared.view().replacements;
+            let result = look();
+            let same = self.shared.view().replacements == before;
+            match result {
+                Err(error) if error.is_not_found() && attempt < ATTEMPTS => {}
+                result if same => return result,
+                Ok(_) if attempt >= ATTEMPTS => {
+                    let path = self.shared.directory.clone();
+                    return Err(StorageError::NotFound { path });
+                }
+                Err(error) if attempt >= ATTEMPTS => return Err(error),
+                _ => {}
+            }
+            attempt += 1;
         }
     }
 

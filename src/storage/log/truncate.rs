@@ -6,13 +6,14 @@ use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::recovery::{self, RecoveryInput, Site};
 use crate::storage::segment::SegmentInfo;
-use crate::storage::segment::names::FileKind;
+use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::{offset_index, time_index};
 
 use super::active::Active;
 use super::damage::Island;
+use super::producers::cut_transaction_index;
 use super::retention::{DeletedFiles, DeletionReason};
-use super::{Log, floor_segment};
+use super::{Log, first_unsettled};
 
 impl Log {
     /// Cuts everything at or above `offset` off, with the whole batch that contains it. What the
@@ -120,6 +121,11 @@ impl Log {
         let times = self.shared.handle(base, FileKind::TimeIndex)?;
         let entries = time_index::entries_below(&*times, segment.time_entries, base, offset)?;
         times.truncate(u64::from(entries) * time_index::ENTRY_SIZE as u64)?;
+        if segment.has_aborted {
+            cut_transaction_index(&self.shared, base, offset)?;
+            let name = FileName::live(base, FileKind::TransactionIndex).to_string();
+            self.note_unflushed(&self.shared.directory.join(name));
+        }
         search.log.truncate(position)?;
         // Else a loss of power could bring back what was cut, over what the new leader sends.
         search.log.sync_data()
@@ -146,7 +152,8 @@ impl Log {
         self.recovery_point = self.recovery_point.min(recovered.log_end_offset);
         let latest = recovered.epochs.latest();
         self.latest_epoch = latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch);
-        self.dirty_from = floor_segment(&recovered.segments, self.recovery_point);
+        let unsettled = first_unsettled(&recovered.segments, self.recovery_point);
+        self.dirty_from = self.dirty_from.min(unsettled);
         let mut view = self.shared.view();
         view.log_start_offset = recovered.log_start_offset;
         view.log_end_offset = recovered.log_end_offset;

@@ -83,8 +83,8 @@ impl Loader<'_> {
             } else {
                 set_aside(self.site, *base_offset, self.report)?;
             }
-            if next.is_some_and(|next| torn || self.is_hole(end, next)) {
-                // Behind a hole nothing can be part of the log, but it need not be destroyed.
+            if next.is_some_and(|next| torn || end > next || self.is_hole(end, next)) {
+                // Behind a hole, or where offsets are taken, nothing can be part of the log, but it need not be destroyed.
                 for (base_offset, _) in rest {
                     set_aside(self.site, *base_offset, self.report)?;
                 }
@@ -137,9 +137,11 @@ impl Loader<'_> {
         bytes
     }
 
-    /// Whether a segment, if another follows, can be believed from its name and length.
+    /// Whether a segment, if another follows, can be believed from its name and length. When the
+    /// recovery point is where the next one begins, it may be older than the roll, and what the roll
+    /// wrote into the indexes may be lost.
     fn is_settled(&self, next: Option<Offset>) -> bool {
-        next.is_some_and(|next| self.input.clean_shutdown || next <= self.input.recovery_point)
+        next.is_some_and(|next| self.input.clean_shutdown || next < self.input.recovery_point)
     }
 
     fn look_into(&mut self, base_offset: Offset, found: &Found) -> Result<Looked, StorageError> {

@@ -76,9 +76,9 @@ pub(super) struct Known {
     pub(super) recent: Vec<(i32, i64)>,
     /// Where its open transaction begins.
     pub(super) open: Option<i64>,
-    /// Behind the last thing it wrote.
+    /// Behind its last batch of records, and behind its last marker.
+    pub(super) records_end: i64,
     pub(super) end: i64,
-    pub(super) coordinator_epoch: i32,
 }
 
 /// A transaction that was aborted.
@@ -86,6 +86,9 @@ pub(super) struct Known {
 pub(super) struct Aborted {
     pub(super) producer: i64,
     pub(super) first: i64,
+    /// Behind its last record.
+    pub(super) records_end: i64,
+    /// Its marker.
     pub(super) last: i64,
 }
 
@@ -190,12 +193,14 @@ impl Mirror {
                     aborted.push(Aborted {
                         producer: id,
                         first,
+                        records_end: known.records_end,
                         last: kept.base(),
                     });
                 }
                 continue;
             }
             known.last_sequence = header.last_sequence();
+            known.records_end = kept.next();
             known.recent.push((header.base_sequence, kept.base()));
             if header.is_transactional() {
                 known.open.get_or_insert(kept.base());

@@ -5,7 +5,7 @@ use super::script::{Script, Step};
 /// Leaves steps out, many at a time, then few, as long as `fails` says that it fails still. Bounded.
 pub(super) fn shorten(script: &Script, fails: &dyn Fn(&Script) -> bool) -> Script {
     let mut shortest = script.clone();
-    let mut tries = 3_000;
+    let mut tries = 1_000;
     let mut size = script.steps.len().div_ceil(2);
     while size > 0 {
         let mut from = 0;
