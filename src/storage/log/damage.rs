@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use crate::model::Offset;
 use crate::storage::StorageError;
 use crate::storage::disk::OpenMode;
+use crate::storage::recovery::RecoveryReport;
 use crate::storage::scrub::walk::{Extent, Gap, Step, Walk};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
@@ -97,6 +98,16 @@ impl Island {
 }
 
 impl Damages {
+    /// What recovery found.
+    pub(super) fn recovered(report: &RecoveryReport) -> Damages {
+        let mut ranges = report.damages.clone();
+        ranges.sort_by_key(|range| (range.segment, range.position));
+        Damages {
+            ranges,
+            suspected: report.suspects.clone(),
+        }
+    }
+
     /// The ranges of a segment.
     fn of(&self, segment: Offset) -> &[Damage] {
         let from = self.ranges.partition_point(|range| range.segment < segment);

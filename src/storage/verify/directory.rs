@@ -18,7 +18,7 @@ use crate::storage::log_dir::{
 use crate::storage::quorum_log::verify_file;
 use crate::storage::scrub::{DAMAGED_RANGES_FILE, SCRUB_PROGRESS_FILE, read_damaged_ranges};
 
-use super::{Checked, Finding, Tell};
+use super::{Checked, Finding, Tell, unless_corrupt};
 
 /// Files of a log directory that are known, ours and Kafka's.
 const KNOWN_FILES: [&str; 11] = [
@@ -96,21 +96,6 @@ pub fn list_directory(
     }
     check_small_files(disk, directory, tell)?;
     Ok(contents)
-}
-
-/// A file that says what it cannot mean is a finding, not the end of the look.
-fn unless_corrupt<T>(
-    read: Result<T, StorageError>,
-    tell: Tell<'_>,
-) -> Result<Option<T>, StorageError> {
-    match read {
-        Err(error) => {
-            let (path, detail) = error.wrong_file()?;
-            tell(Finding::damage(&path, detail));
-            Ok(None)
-        }
-        read => read.map(Some),
-    }
 }
 
 fn check_small_files(
