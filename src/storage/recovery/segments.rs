@@ -258,10 +258,10 @@ impl Loader<'_> {
         }
         let size = scan.position();
         let torn = scan.torn().cloned();
+        self.site.progress.scanned(found.length - told);
         if torn.is_some()
             && let Some(looked) = self.over_damage(&log, base_offset, found, next_offset)?
         {
-            self.site.progress.scanned(found.length - told);
             return Ok(looked);
         }
         if let Some(torn @ Torn::Format(_)) = &torn {
@@ -270,7 +270,6 @@ impl Loader<'_> {
             let version = format!("unknown from byte {size} on ({torn})");
             return Err(StorageError::UnknownVersion { path, version });
         }
-        self.site.progress.scanned(found.length - told);
         self.report.segments_scanned += 1;
         self.report.bytes_scanned += size - begin;
         self.report.indexes_wrong += usize::from(indexes.was_wrong);

@@ -92,11 +92,11 @@ fn list(disk: &Arc<dyn Disk>, directory: &Path, tell: Tell<'_>) -> Result<Files,
         let path = directory.join(&entry.name);
         let known = [PARTITION_METADATA, LEADER_EPOCH_CHECKPOINT].contains(&entry.name.as_str());
         match FileName::parse(&entry.name) {
-            Some(name) if name.stage == Stage::Live && !entry.is_directory => {
+            Some(name) if name.stage == Stage::Live && entry.is_file => {
                 files.insert((name.kind, name.offset), entry.length);
             }
-            Some(_) if !entry.is_directory => unfinished.push(path),
-            None if known && !entry.is_directory => {}
+            Some(_) if entry.is_file => unfinished.push(path),
+            None if known && entry.is_file => {}
             _ => tell(Finding::note(
                 &path,
                 "unknown here; the broker leaves it alone",
