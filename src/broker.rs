@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+mod directories;
 mod disks;
 mod doors;
 mod environment;
@@ -61,6 +62,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
 use crate::actors::clock::Clock;
+use crate::actors::directory_keeper::TellTo;
 use crate::actors::log_dir_opening::DirectoryRefused;
 use crate::actors::metadata::{MetadataActor, MetadataChanged};
 use crate::actors::observe::PanicWatch;
@@ -73,6 +75,7 @@ use crate::net::listener::Listener;
 use crate::net::{ConnectionQuota, NetError, Shutdown};
 use crate::storage::StorageError;
 
+use directories::Caretakers;
 use disks::Disks;
 pub use doors::AddListenerError;
 use doors::Doors;
@@ -210,11 +213,17 @@ impl Broker {
         let places = Places::start(config.engine.data_threads.unwrap_or_else(data_threads));
         let image = Arc::new(ArcSwap::from_pointee(Image::default()));
         let tables = config.tables();
+        let caretakers =
+            Caretakers::start(&config, &environment, &disks, clock, &image, &fatal_panic);
         let opening = starting::opening(&config, &environment, &disks, clock, &tables);
         let router = starting::start_hosts(&places.list(), &opening);
         let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
         let groups = groups::start_hosts(&places.list(), clock, &router, &settings);
-        let stages = vec![partition_stage(&router), groups.listeners];
+        let stages = vec![
+            vec![caretakers.keeper.clone().recipient()],
+            partition_stage(&router),
+            groups.listeners,
+        ];
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
         let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
         let quorum = Quorum::start(
@@ -225,6 +234,8 @@ impl Broker {
             tell_fatal,
             fatal_panic,
         )?;
+        let controller = quorum.controller.clone().recipient();
+        caretakers.keeper.do_send(TellTo(controller));
         let endpoints = doors::endpoints(&config.listeners.open, &listeners, config.node.id);
         let mut running = Running {
             image,
@@ -234,6 +245,7 @@ impl Broker {
             router,
             groups: groups.router,
             quorum,
+            caretakers,
             disks,
             places,
             doors: None,
@@ -249,7 +261,7 @@ impl Broker {
                 return Err(StartError::Registration(reason));
             }
         }
-        running.disks.tell_unknown(&running.image.load());
+        running.look_after_directories(config.node.id);
         let parts = ReceptionParts::new(
             &running,
             &config,

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -75,12 +75,18 @@ pub struct LogDir {
     parts: LogDirParts,
     bytes_on_their_way: AtomicU64,
     offline: AtomicBool,
+    /// Takes no new partitions (KIP-1066).
+    cordoned: AtomicBool,
+    /// Told when the directory fails.
+    on_failure: OnceLock<Recipient<DirectoryFailed>>,
     /// Something here must be recovered at the next start, however this broker stops.
     unclean: AtomicBool,
     full: Mutex<Option<FullSince>>,
     /// Whether `full` is something.
     is_full: AtomicBool,
     residents: Mutex<BTreeMap<TopicPartition, ResidentLog>>,
+    /// Logs that are being moved here.
+    future: Mutex<BTreeMap<TopicPartition, LogReader>>,
     /// What the checkpoints said at the start of directories nobody lives in: not opened yet, failed
     /// to open, or of topics the metadata does not know.
     carried: Mutex<Checkpoints>,
@@ -119,10 +125,13 @@ impl LogDir {
             closed: Mutex::new(std::mem::take(&mut parts.closed_logs)),
             bytes_on_their_way: AtomicU64::new(0),
             offline: AtomicBool::new(false),
+            cordoned: AtomicBool::new(false),
+            on_failure: OnceLock::new(),
             unclean: AtomicBool::new(false),
             full: Mutex::default(),
             is_full: AtomicBool::new(false),
             residents: Mutex::default(),
+            future: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
             written: Mutex::new(parts.at_start.clone()),
             starts_moved: AtomicU64::new(0),
@@ -289,9 +298,85 @@ impl LogDir {
         self.offline.load(Ordering::Acquire)
     }
 
-    /// Marks the directory as failed.
-    pub fn set_offline(&self) {
-        self.offline.store(true, Ordering::Release);
+    /// The disk failed in here: from now on nothing in it is served, until the broker is started
+    /// again. Says so once.
+    pub fn fail(&self, error: &StorageError) {
+        self.mark_unclean();
+        if self.offline.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        log::error!(
+            "the log directory {} has failed: {error}; its {} partitions are offline until the broker is restarted with a directory that works",
+            self.parts.path.display(),
+            self.count()
+        );
+        if let Some(keeper) = self.on_failure.get() {
+            keeper.do_send(DirectoryFailed(self.id()));
+        }
+    }
+
+    /// Who is told when the directory fails; said once, at the start.
+    pub fn report_failure_to(&self, keeper: Recipient<DirectoryFailed>) {
+        let keeper = self.on_failure.get_or_init(|| keeper);
+        if self.is_offline() {
+            keeper.do_send(DirectoryFailed(self.id()));
+        }
+    }
+
+    /// Whether it takes no new partitions.
+    pub fn is_cordoned(&self) -> bool {
+        self.cordoned.load(Ordering::Acquire)
+    }
+
+    /// See [`Self::is_cordoned`].
+    pub fn set_cordoned(&self, cordoned: bool) {
+        self.cordoned.store(cordoned, Ordering::Release);
+    }
+
+    /// A log is being copied here.
+    pub fn begin_future(&self, partition: TopicPartition, copy: LogReader) {
+        lock(&self.future).insert(partition, copy);
+    }
+
+    /// No log of this partition is being copied here any more.
+    pub fn end_future(&self, partition: &TopicPartition) {
+        lock(&self.future).remove(partition);
+    }
+
+    /// The logs that are being copied here.
+    pub fn list_future(&self) -> Vec<(TopicPartition, LogReader)> {
+        let future = lock(&self.future);
+        future
+            .iter()
+            .map(|(n, log)| (n.clone(), log.clone()))
+            .collect()
+    }
+
+    /// The log of a partition that lives here.
+    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
+        self.residents().get(partition).cloned()
+    }
+
+    /// A log will live here: the checkpoints say so before it does, so that a crash finds it where
+    /// it starts. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::write_checkpoints`].
+    pub fn expect_log(
+        &self,
+        partition: &TopicPartition,
+        start: Offset,
+        end: Offset,
+        high_watermark: Offset,
+    ) -> Result<(), StorageError> {
+        {
+            let mut carried = lock(&self.carried);
+            let name = partition.clone();
+            carried.recovery_points.insert(name.clone(), end);
+            carried.log_starts.insert(name.clone(), start);
+            carried.high_watermarks.insert(name, high_watermark);
+        }
+        self.write_checkpoints(false)
     }
 
     /// A log lives here from now on.
@@ -417,6 +502,11 @@ impl Drop for OnTheirWay {
             .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+/// A log directory failed while the broker runs.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct DirectoryFailed(pub DirectoryId);
 
 /// How often the directory's rounds are made.
 #[derive(Debug, Clone, Copy)]

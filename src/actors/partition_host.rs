@@ -20,7 +20,7 @@ use super::partition_closing::close_all;
 use super::partition_messages::PartitionKey;
 use super::partition_opening::{Opened, Opening, Residence, Rules, find};
 use crate::metadata::{Delta, Image, ResourceKind, TopicImage};
-use crate::model::{DirectoryId, TopicId, Uuid};
+use crate::model::{DirectoryId, TopicId, TopicPartition, Uuid};
 use crate::storage::StorageError;
 
 /// Questions to partitions of one host, each with the partition it is for.
@@ -89,6 +89,17 @@ impl PartitionHost {
         partitions
             .filter(|key| self.residences.contains_key(key))
             .collect()
+    }
+
+    /// What is offline is not here to be deleted; its place is free for a topic of the same name.
+    fn forget_offline(&self, delta: &Delta) {
+        for topic in &delta.topics_deleted {
+            let offline = keys_of(topic).filter(|key| self.share.has(key));
+            for (_, index) in offline.filter(|key| !self.residences.contains_key(key)) {
+                let name = TopicPartition::new(Arc::clone(&topic.name), index);
+                self.opening.dirs.forget(&name);
+            }
+        }
     }
 
     /// The partitions of the share that are new, or changed, or whose settings changed.
@@ -216,6 +227,7 @@ impl PartitionHost {
     ) {
         self.changing = true;
         self.warn_of_compaction(delta, image);
+        self.forget_offline(delta);
         let retired = self.retire(&self.gone(delta));
         let new = self.tell(self.changed(delta, image), image);
         let (opening, image) = (self.opening.clone(), Arc::clone(image));

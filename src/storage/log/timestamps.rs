@@ -44,6 +44,10 @@ impl LogReader {
         &self,
         target: Timestamp,
     ) -> Result<Option<TimestampedOffset>, StorageError> {
+        self.follow(|reader| reader.find_timestamp(target))
+    }
+
+    fn find_timestamp(&self, target: Timestamp) -> Result<Option<TimestampedOffset>, StorageError> {
         let mut behind = None;
         loop {
             let (found, start) = self.ask(|view| {
@@ -68,6 +72,10 @@ impl LogReader {
     /// # Errors
     /// When files cannot be read.
     pub fn max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
+        self.follow(LogReader::find_max_timestamp)
+    }
+
+    fn find_max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
         let (found, start) = self.ask(|view| view.segments.with_largest())?;
         let Some(segment) = found else {
             return Ok(None);
@@ -85,6 +93,14 @@ impl LogReader {
     /// # Errors
     /// When an index cannot be read.
     pub fn aborted_transactions(
+        &self,
+        from: Offset,
+        upper: Offset,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        self.follow(|reader| reader.find_aborted(from, upper))
+    }
+
+    fn find_aborted(
         &self,
         from: Offset,
         upper: Offset,
