@@ -62,7 +62,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
 use crate::actors::clock::Clock;
-use crate::actors::directory_keeper::TellTo;
+use crate::actors::directory_keeper::{ServedBy, TellTo};
 use crate::actors::log_dir_opening::DirectoryRefused;
 use crate::actors::metadata::{MetadataActor, MetadataChanged};
 use crate::actors::observe::PanicWatch;
@@ -213,8 +213,15 @@ impl Broker {
         let places = Places::start(config.engine.data_threads.unwrap_or_else(data_threads));
         let image = Arc::new(ArcSwap::from_pointee(Image::default()));
         let tables = config.tables();
-        let caretakers =
-            Caretakers::start(&config, &environment, &disks, clock, &image, &fatal_panic);
+        let caretakers = Caretakers::start(
+            &config,
+            &environment,
+            &disks,
+            clock,
+            &image,
+            tell_fatal.clone(),
+            &fatal_panic,
+        );
         let opening = starting::opening(&config, &environment, &disks, clock, &tables);
         let router = starting::start_hosts(&places.list(), &opening);
         let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
@@ -236,6 +243,9 @@ impl Broker {
         )?;
         let controller = quorum.controller.clone().recipient();
         caretakers.keeper.do_send(TellTo(controller));
+        let hosts = router.hosts().iter();
+        let hosts = hosts.map(|host| host.clone().recipient());
+        caretakers.keeper.do_send(ServedBy(hosts.collect()));
         let endpoints = doors::endpoints(&config.listeners.open, &listeners, config.node.id);
         let mut running = Running {
             image,

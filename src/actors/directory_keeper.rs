@@ -4,7 +4,7 @@
 //! Told by `log_dirs` and `moving`; follows the metadata for `cordoned.log.dirs`. Nothing is told
 //! before the broker has registered, one request is under way at a time, and one that failed is
 //! made again: the controller knows in the end. Invariant: a move is only completed once the
-//! controller knows of the new directory.
+//! controller knows of the new directory, and nobody serves a partition of a failed one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -48,11 +48,24 @@ pub struct Assign {
     pub directory: DirectoryId,
 }
 
+/// What follows from a failed directory.
+pub struct Failures {
+    /// The one that has the metadata, without which the broker cannot go on.
+    pub metadata: PathBuf,
+    /// How long a failed directory may stay unknown to the controller: `log.dir.failure.timeout.ms`.
+    pub timeout: Duration,
+    /// Ends the broker; given the reason.
+    pub end: Box<dyn Fn(String)>,
+}
+
 /// See the module.
 pub struct DirectoryKeeper {
     broker: BrokerId,
     dirs: Arc<LogDirs>,
     cordoned: CordonedSource,
+    failures: Failures,
+    /// Who serves partitions, and leaves those of failed directories.
+    hosts: Vec<Recipient<DirectoryFailed>>,
     controller: Option<Recipient<AskController>>,
     broker_epoch: Option<i64>,
     placed: BTreeMap<PartitionKey, DirectoryId>,
@@ -79,6 +92,7 @@ impl DirectoryKeeper {
         broker: BrokerId,
         dirs: Arc<LogDirs>,
         cordoned: CordonedSource,
+        failures: Failures,
         watch: PanicWatch,
     ) -> DirectoryKeeper {
         spare(&dirs, &cordoned(&Image::default()));
@@ -86,6 +100,8 @@ impl DirectoryKeeper {
             broker,
             dirs,
             cordoned,
+            failures,
+            hosts: Vec::new(),
             controller: None,
             broker_epoch: None,
             placed: BTreeMap::new(),
@@ -259,14 +275,53 @@ impl Handler<Assign> for DirectoryKeeper {
     }
 }
 
+/// Who leaves the partitions of a directory that fails.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ServedBy(pub Vec<Recipient<DirectoryFailed>>);
+
+impl Handler<ServedBy> for DirectoryKeeper {
+    type Result = ();
+
+    fn handle(&mut self, ServedBy(hosts): ServedBy, _: &mut Context<Self>) {
+        for id in &self.failed {
+            for host in &hosts {
+                host.do_send(DirectoryFailed(*id));
+            }
+        }
+        self.hosts = hosts;
+    }
+}
+
 impl Handler<DirectoryFailed> for DirectoryKeeper {
     type Result = ();
 
     fn handle(&mut self, DirectoryFailed(id): DirectoryFailed, ctx: &mut Context<Self>) {
-        if self.failed.insert(id) {
-            self.owes_directories = true;
-            self.tell(ctx);
+        if !self.failed.insert(id) {
+            return;
         }
+        let dirs = self.dirs.all();
+        if let Some(dir) = dirs.iter().find(|dir| dir.id() == id) {
+            dir.vacate();
+            if *dir.path() == self.failures.metadata {
+                let path = dir.path().display();
+                (self.failures.end)(format!("{path}, which has the metadata, has failed"));
+            }
+        }
+        if dirs.iter().all(|dir| dir.is_offline()) {
+            (self.failures.end)("all its log directories have failed".to_owned());
+        }
+        for host in &self.hosts {
+            host.do_send(DirectoryFailed(id));
+        }
+        self.owes_directories = true;
+        self.tell(ctx);
+        ctx.run_later(self.failures.timeout, |keeper, _| {
+            if keeper.owes_directories || keeper.under_way {
+                let why = "the controller did not hear of a failed log directory within log.dir.failure.timeout.ms";
+                (keeper.failures.end)(why.to_owned());
+            }
+        });
     }
 }
 

@@ -398,6 +398,7 @@ impl LogActor {
         }
         log::error!("{error}; the partition takes no writes until the broker is restarted");
         self.dir.mark_unclean();
+        self.dir.fail_if_device(error);
         if let Some(partition) = &self.partition {
             partition.do_send(LogFailed);
         }

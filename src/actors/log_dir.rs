@@ -315,6 +315,20 @@ impl LogDir {
         }
     }
 
+    /// What failed was the device, not one file: with it goes all that lies in here, as in Kafka,
+    /// where any input or output that fails does so (KIP-112).
+    pub fn fail_if_device(&self, error: &StorageError) {
+        if error.is_of_device() {
+            self.fail(error);
+        }
+    }
+
+    /// Nobody lives here any more: the directory has failed.
+    pub fn vacate(&self) {
+        self.residents().clear();
+        lock(&self.future).clear();
+    }
+
     /// Who is told when the directory fails; said once, at the start.
     pub fn report_failure_to(&self, keeper: Recipient<DirectoryFailed>) {
         let keeper = self.on_failure.get_or_init(|| keeper);
@@ -541,7 +555,7 @@ impl LogDirActor {
 
     /// Writes the checkpoints when they have changed, on a disk thread.
     fn checkpoint(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.writing, true) {
+        if self.dir.is_offline() || std::mem::replace(&mut self.writing, true) {
             return;
         }
         let job = write_checkpoints(Arc::clone(&self.dir), false);
@@ -550,13 +564,14 @@ impl LogDirActor {
             if let Err(error) = result {
                 // Old checkpoints are safe, only slower to recover from: tried again next round.
                 log::warn!("checkpoints were not written: {error}");
+                actor.dir.fail_if_device(&error);
             }
         }));
     }
 
     /// Lets every log delete what it may, a few at a time.
     fn tidy(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.tidying, true) {
+        if self.dir.is_offline() || std::mem::replace(&mut self.tidying, true) {
             return;
         }
         let mut logs = self.dir.list();

@@ -41,6 +41,20 @@ pub struct Close {
 #[rtype(result = "Result<(), StorageError>")]
 pub struct Delete(pub Uuid);
 
+/// The directory of the log has failed: its actor ends, and leaves the files as they are.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Abandon;
+
+impl Handler<Abandon> for LogActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandon, ctx: &mut Context<Self>) {
+        self.retired = true;
+        ctx.stop();
+    }
+}
+
 /// The actor of a deleted log ends.
 #[derive(Message)]
 #[rtype(result = "()")]

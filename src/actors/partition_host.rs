@@ -13,7 +13,7 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::log_dir::LogDir;
+use super::log_dir::{DirectoryFailed, LogDir};
 use super::metadata::MetadataChanged;
 use super::partition::PartitionActor;
 use super::partition_closing::close_all;
@@ -172,6 +172,29 @@ impl PartitionHost {
         new
     }
 
+    /// Directories that failed while partitions in them were opened.
+    fn leave_failed_directories(&mut self) {
+        let failed = self
+            .opening
+            .dirs
+            .all()
+            .iter()
+            .filter(|dir| dir.is_offline());
+        let failed: Vec<DirectoryId> = failed.map(|dir| dir.id()).collect();
+        for id in failed {
+            self.leave_directory(id);
+        }
+    }
+
+    fn leave_directory(&mut self, id: DirectoryId) {
+        let gone = self.residences.iter();
+        let gone = gone.filter(|(_, residence)| residence.dir().id() == id);
+        let gone: Vec<_> = gone.map(|(key, _)| *key).collect();
+        for residence in self.retire(&gone) {
+            residence.leave_failed();
+        }
+    }
+
     fn move_in(&mut self, opened: Vec<Opened>) {
         for Opened { key, residence } in opened {
             self.residences.insert(key, residence);
@@ -237,6 +260,7 @@ impl PartitionHost {
         };
         ctx.spawn(work.into_actor(self).map(|opened, host, ctx| {
             host.move_in(opened);
+            host.leave_failed_directories();
             host.changing = false;
             // Who does not wait any more found that it took too long.
             let _ = told.send(());
@@ -302,6 +326,15 @@ impl Handler<CloseAll> for PartitionHost {
         self.to_come.push_back(Turn::Close(told));
         self.next_turn(ctx);
         Box::pin(async move { closed.await.unwrap_or(Ok(())) })
+    }
+}
+
+/// A log directory has failed: its partitions are not here any more.
+impl Handler<DirectoryFailed> for PartitionHost {
+    type Result = ();
+
+    fn handle(&mut self, DirectoryFailed(id): DirectoryFailed, _: &mut Context<Self>) {
+        self.leave_directory(id);
     }
 }
 

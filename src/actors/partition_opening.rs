@@ -11,11 +11,11 @@ use actix::prelude::*;
 
 use super::clock::Clock;
 use super::homeless::HomelessPartitions;
-use super::log::{LogActor, Reconfigure, ReportTo, StartEpoch};
+use super::log::{LogActor, LogFailed, Reconfigure, ReportTo, StartEpoch};
 use super::log_dir::{LogDir, ResidentLog};
 use super::log_dirs::{Home, LogDirs};
 use super::log_opening::LogSite;
-use super::log_upkeep::{Close, Delete};
+use super::log_upkeep::{Abandon, Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
@@ -124,6 +124,13 @@ impl Residence {
         }
     }
 
+    /// Ends the partition because its directory has failed: who waits is told that nobody knows.
+    pub(super) fn leave_failed(self) {
+        self.partition.do_send(LogFailed);
+        self.partition.do_send(Retire);
+        self.log.do_send(Abandon);
+    }
+
     /// Ends the partition and renames its directory; the files go later. Begins at once; comes back
     /// with the directory in which the new name must be made to last.
     pub fn delete(self, unique: Uuid) -> impl Future<Output = Arc<LogDir>> {
@@ -133,7 +140,10 @@ impl Residence {
             // What stays is set aside when a topic of that name comes again.
             match deletion.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => log::error!("{} was not deleted: {error}", self.name),
+                Ok(Err(error)) => {
+                    log::error!("{} was not deleted: {error}", self.name);
+                    self.dir().fail_if_device(&error);
+                }
                 Err(_) => log::error!("{} was not deleted: its log failed earlier", self.name),
             }
             let dir = self.dir();
@@ -279,6 +289,7 @@ impl Opening {
                     log::error!("{} is offline: {error}", site.log.name);
                     // It was not recovered now, so it must be at the next start.
                     dir.mark_unclean();
+                    dir.fail_if_device(&error);
                 }
             }
         }

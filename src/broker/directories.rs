@@ -3,14 +3,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
-use super::Environment;
 use super::disks::Disks;
+use super::{Environment, Fatal};
 use crate::actors::clock::Clock;
-use crate::actors::directory_keeper::{CordonedSource, DirectoryKeeper};
+use crate::actors::directory_keeper::{CordonedSource, DirectoryKeeper, Failures};
 use crate::actors::log_dir::LogDir;
 use crate::actors::log_dirs::LogDirs;
 use crate::actors::moving::{MoveReplicas, Mover, MoverParts, NotMoved, RateSource, Wish};
@@ -41,6 +43,7 @@ impl Caretakers {
         disks: &Disks,
         clock: Clock,
         image: &Arc<ArcSwap<Image>>,
+        tell_fatal: watch::Sender<Option<Fatal>>,
         on_panic: &OnPanic,
     ) -> Caretakers {
         let dirs = Arc::clone(&disks.log_dirs);
@@ -50,6 +53,7 @@ impl Caretakers {
             node,
             Arc::clone(&dirs),
             cordoned(tables.clone(), node, config.log_dirs.absolute()),
+            failures(config, tell_fatal),
             watch("log directories"),
         );
         let keeper = keeper.start();
@@ -69,6 +73,18 @@ impl Caretakers {
             keeper,
             mover: mover.start(),
         }
+    }
+}
+
+fn failures(config: &ServerConfig, tell_fatal: watch::Sender<Option<Fatal>>) -> Failures {
+    let timeout = config.values.text("log.dir.failure.timeout.ms");
+    let timeout = timeout.and_then(|text| text.trim().parse().ok());
+    Failures {
+        metadata: config.log_dirs.absolute_metadata(),
+        timeout: Duration::from_millis(timeout.unwrap_or(30_000)),
+        end: Box::new(move |reason| {
+            tell_fatal.send_replace(Some(Fatal(reason)));
+        }),
     }
 }
 

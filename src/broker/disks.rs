@@ -64,8 +64,7 @@ impl Disks {
             Uuid::from_random(random()).to_string(),
             &|| random(),
         )?;
-        let metadata = std::path::absolute(&config.log_dirs.metadata);
-        let metadata = metadata.unwrap_or_else(|_| config.log_dirs.metadata.clone());
+        let metadata = config.log_dirs.absolute_metadata();
         if let Some(at) = unusable.iter().position(|(path, _)| *path == metadata) {
             let (_, error) = unusable.swap_remove(at);
             return Err(DirectoryRefused::Storage(error).into());
@@ -121,6 +120,11 @@ impl Disks {
     pub(super) async fn leave_cleanly(&self, broker_epoch: i64) -> Result<(), StorageError> {
         let mut left = Ok(());
         for (dir, rounds) in self.log_dirs.all().iter().zip(&self.rounds) {
+            if dir.is_offline() {
+                rounds.do_send(EndRounds);
+                log::warn!("{} has failed and is left as it is", dir.path().display());
+                continue;
+            }
             // An actor that is gone has panicked; then this stop is not a clean one.
             let path = dir.path().clone();
             let written = rounds.send(LastCheckpoint).await;

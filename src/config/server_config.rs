@@ -64,6 +64,11 @@ impl LogDirsConfig {
         self.directories.iter().map(absolute).collect()
     }
 
+    /// The directory of the metadata in the same way.
+    pub fn absolute_metadata(&self) -> PathBuf {
+        std::path::absolute(&self.metadata).unwrap_or_else(|_| self.metadata.clone())
+    }
+
     /// Every name by which they may be meant: as they were given, and from the root on.
     pub fn names(&self) -> Vec<String> {
         let given = self.directories.iter().cloned();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use milena::broker::{Broker, BrokerHandle, Environment};
 use milena::config::ServerConfig;
 use milena::model::{DirectoryId, Offset};
-use milena::storage::disk::{Disk, FaultyDisk, MemoryDisk, MountedDisk};
+use milena::storage::disk::{Call, Disk, FaultyDisk, MemoryDisk, MountedDisk};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::binary::{array, request, text};
@@ -16,32 +16,39 @@ const ALTER_REPLICA_LOG_DIRS: i16 = 34;
 const DESCRIBE_LOG_DIRS: i16 = 35;
 const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
 const DELETE_TOPICS: i16 = 20;
+const METADATA: i16 = 3;
 
 /// The devices of a machine.
-pub(crate) struct Machine {
-    pub(crate) disk: MountedDisk,
-    pub(crate) a: FaultyDisk,
-    pub(crate) b: FaultyDisk,
+struct Machine {
+    disk: MountedDisk,
+    metadata: FaultyDisk,
+    a: FaultyDisk,
+    b: FaultyDisk,
 }
 
 impl Machine {
     /// `/m` for the metadata and two devices for data.
-    pub(crate) fn new() -> Machine {
+    fn new() -> Machine {
         let device = || FaultyDisk::new(Arc::new(MemoryDisk::new()));
-        let (a, b) = (device(), device());
+        let (metadata, a, b) = (device(), device(), device());
         let disk = MountedDisk::new(vec![
-            ("/m", Arc::new(MemoryDisk::new()) as Arc<dyn Disk>),
+            ("/m", Arc::new(metadata.clone()) as Arc<dyn Disk>),
             ("/a", Arc::new(a.clone())),
             ("/b", Arc::new(b.clone())),
         ]);
-        Machine { disk, a, b }
+        Machine {
+            disk,
+            metadata,
+            a,
+            b,
+        }
     }
 
-    pub(crate) async fn try_start(&self, log_dirs: &str) -> Result<BrokerHandle, String> {
+    async fn try_start(&self, log_dirs: &str) -> Result<BrokerHandle, String> {
         self.start_with(&[("log.dirs", log_dirs)]).await
     }
 
-    pub(crate) async fn start_with(&self, pairs: &[(&str, &str)]) -> Result<BrokerHandle, String> {
+    async fn start_with(&self, pairs: &[(&str, &str)]) -> Result<BrokerHandle, String> {
         let mut all = vec![("metadata.log.dir", "/m")];
         all.extend(pairs);
         let config = ServerConfig::embedded(&all).expect("a configuration");
@@ -53,7 +60,7 @@ impl Machine {
         started.map_err(|error| error.to_string())
     }
 
-    pub(crate) async fn start(&self, log_dirs: &str) -> BrokerHandle {
+    async fn start(&self, log_dirs: &str) -> BrokerHandle {
         self.try_start(log_dirs).await.expect("it starts")
     }
 }
@@ -419,5 +426,248 @@ async fn a_cordoned_directory_takes_no_new_partitions_and_no_moves() {
     assert_eq!(set(&broker, "cordoned.log.dirs", "").await, 0);
     assert_eq!(alter(&broker, "t", 0, "/a").await, 0);
     until_described(&broker, &["/a: t-0=0", "/b: t-1=0 t-2=0"]).await;
+    broker.stop().await.expect("it stops");
+}
+
+/// Error, leader and offline replicas of a topic's only or second partition, as Metadata v5 tells.
+async fn shown(broker: &BrokerHandle, topic: &str) -> Vec<(i16, i32, usize)> {
+    let body = [array(&[text(topic)]), vec![0]].concat();
+    let answer = ask(broker, METADATA, 5, &body).await;
+    let mut reader = Reader(&answer);
+    reader.int();
+    for _ in 0..reader.int() {
+        reader.int();
+        reader.text();
+        reader.int();
+        assert_eq!(i16::from_be_bytes(reader.take()), -1, "no rack");
+    }
+    reader.text();
+    reader.int();
+    assert_eq!(reader.int(), 1);
+    let (_error, _name, _internal) = (reader.take::<2>(), reader.text(), reader.take::<1>());
+    let mut partitions: Vec<(i32, (i16, i32, usize))> = Vec::new();
+    for _ in 0..reader.int() {
+        let error = i16::from_be_bytes(reader.take());
+        let (index, leader) = (reader.int(), reader.int());
+        let mut lengths = [0; 3];
+        for length in &mut lengths {
+            let count = reader.int();
+            (0..count).for_each(|_| drop(reader.int()));
+            *length = usize::try_from(count).expect("not negative");
+        }
+        partitions.push((index, (error, leader, lengths[2])));
+    }
+    partitions.sort_unstable();
+    partitions.into_iter().map(|(_, shown)| shown).collect()
+}
+
+#[tokio::test]
+async fn a_directory_that_fails_goes_offline_with_its_partitions_and_the_rest_lives() {
+    for call in [Call::Write, Call::Sync, Call::Truncate] {
+        let machine = Machine::new();
+        let broker = machine.start("/a,/b").await;
+        let durable = [("flush.messages", "1"), ("segment.bytes", "1048576")];
+        broker
+            .create_topic("t", 2, &durable)
+            .await
+            .expect("it is new");
+        for index in 0..2 {
+            fill(&broker, "t", index, 0, 10).await;
+            until_recorded(&broker, "t", index, 1).await;
+        }
+        if call == Call::Truncate {
+            // Closing a log that has more blocks than it needs cuts it.
+            machine.b.fail_after(Call::Name, 0);
+            assert_eq!(alter(&broker, "t", 0, "/b").await, 0);
+        } else {
+            machine.b.fail_after(call, 0);
+            let refused = write(&broker, "t", 1, "unknown").await;
+            assert!(refused.is_err(), "{refused:?}");
+        }
+        until_recorded(&broker, "t", 1, -1).await;
+        assert_eq!(describe(&broker).await, ["/a: t-0=0", "/b: error 56"]);
+        assert_eq!(shown(&broker, "t").await, [(0, 1, 0), (5, -1, 1)]);
+        let refused = write(&broker, "t", 1, "refused").await.unwrap_err();
+        assert!(
+            refused.contains("storage") || refused.contains("lead"),
+            "{refused}"
+        );
+        assert!(read(&broker, "t", 1).await.is_err());
+        assert_eq!(alter(&broker, "t", 0, "/b").await, 56);
+        assert_eq!(alter(&broker, "t", 1, "/a").await, 56);
+        fill(&broker, "t", 0, 10, 20).await;
+        broker.create_topic("new", 2, &[]).await.expect("it is new");
+        fill(&broker, "new", 1, 0, 3).await;
+        assert_eq!(read(&broker, "t", 0).await, Ok(values(20)));
+        broker.stop().await.expect("it stops");
+        machine.b.repair();
+        let broker = machine.start("/a,/b").await;
+        until_recorded(&broker, "t", 1, 1).await;
+        let found = read(&broker, "t", 1).await.expect("it is back");
+        assert_eq!(found[..10], values(10), "{call:?}");
+        fill(&broker, "t", 0, 20, 21).await;
+        broker.stop().await.expect("it stops");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_ends_when_its_last_directory_or_that_of_the_metadata_fails() {
+    let machine = Machine::new();
+    let broker = machine.start("/a,/b").await;
+    let durable = [("flush.messages", "1")];
+    broker
+        .create_topic("t", 2, &durable)
+        .await
+        .expect("it is new");
+    for index in 0..2 {
+        fill(&broker, "t", index, 0, 1).await;
+        until_recorded(&broker, "t", index, 1).await;
+    }
+    machine.b.fail_after(Call::Sync, 0);
+    assert!(write(&broker, "t", 1, "unknown").await.is_err());
+    until_recorded(&broker, "t", 1, -1).await;
+    machine.a.fail_after(Call::Sync, 0);
+    assert!(write(&broker, "t", 0, "unknown").await.is_err());
+    let fatal = broker.failed().await.to_string();
+    assert!(
+        fatal.contains("all its log directories have failed"),
+        "{fatal}"
+    );
+    drop(broker);
+    let machine = Machine::new();
+    let broker = machine
+        .start_with(&[("log.dirs", "/a,/b"), ("metadata.log.dir", "/a")])
+        .await;
+    let broker = broker.expect("it starts");
+    broker
+        .create_topic("t", 1, &durable)
+        .await
+        .expect("it is new");
+    fill(&broker, "t", 0, 0, 1).await;
+    machine.a.fail_after(Call::Sync, 0);
+    assert!(write(&broker, "t", 0, "unknown").await.is_err());
+    let fatal = broker.failed().await.to_string();
+    assert!(fatal.contains("/a"), "{fatal}");
+}
+
+#[tokio::test]
+async fn a_start_leaves_out_directories_that_cannot_be_used_but_none_of_another_cluster() {
+    let machine = Machine::new();
+    let broker = machine.start("/a,/b").await;
+    broker.create_topic("t", 2, &[]).await.expect("it is new");
+    for index in 0..2 {
+        fill(&broker, "t", index, 0, 3).await;
+        until_recorded(&broker, "t", index, 1).await;
+    }
+    broker.stop().await.expect("it stops");
+    machine.b.fail_after(Call::Name, 0);
+    let broker = machine.start("/a,/b").await;
+    assert_eq!(describe(&broker).await, ["/a: t-0=0", "/b: error 56"]);
+    until_recorded(&broker, "t", 1, -1).await;
+    assert_eq!(alter(&broker, "t", 0, "/b").await, 56);
+    assert_eq!(read(&broker, "t", 0).await, Ok(values(3)));
+    broker.create_topic("u", 2, &[]).await.expect("it is new");
+    fill(&broker, "u", 1, 0, 1).await;
+    broker.stop().await.expect("it stops");
+    machine.a.fail_after(Call::Name, 0);
+    let refused = machine
+        .try_start("/a,/b")
+        .await
+        .expect_err("no directory is left");
+    assert!(refused.contains("log.dirs"), "{refused}");
+    machine.a.repair();
+    machine.b.repair();
+    let broker = machine.start("/a,/b").await;
+    assert_eq!(read(&broker, "t", 1).await, Ok(values(3)));
+    broker.stop().await.expect("it stops");
+    // Of another cluster, and a copy.
+    let other = Machine::new();
+    other.start("/a,/b").await.stop().await.expect("it stops");
+    let strange = MountedDisk::new(vec![
+        ("/m", Arc::new(machine.metadata.clone()) as Arc<dyn Disk>),
+        ("/a", Arc::new(machine.a.clone())),
+        ("/b", Arc::new(other.b.clone())),
+    ]);
+    let strange = Machine {
+        disk: strange,
+        ..machine
+    };
+    let refused = strange
+        .try_start("/a,/b")
+        .await
+        .expect_err("of another cluster");
+    assert!(refused.contains("cluster"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_space() {
+    let machine = Machine::new();
+    let broker = machine.start("/a,/b").await;
+    let small = [("segment.bytes", "1048576"), ("flush.messages", "1")];
+    broker
+        .create_topic("t", 2, &small)
+        .await
+        .expect("it is new");
+    for index in 0..2 {
+        fill(&broker, "t", index, 0, 5).await;
+    }
+    for space in [0, 1, 40, 100, 1000] {
+        let before = read(&broker, "t", 0).await.expect("it is there").len();
+        machine.a.limit_space(Some(space));
+        let mut refused = None;
+        let mut at = before;
+        while refused.is_none() && at < before + 100 {
+            match write(&broker, "t", 0, &format!("value {at}")).await {
+                Ok(_) => at += 1,
+                Err(error) => refused = Some(error),
+            }
+        }
+        let refused = refused.expect("it is full");
+        assert!(refused.contains("no space"), "{refused}");
+        let beside = read(&broker, "t", 1).await.expect("it is there").len();
+        fill(&broker, "t", 1, beside, beside + 3).await;
+        assert_eq!(read(&broker, "t", 0).await, Ok(values(at)), "{space}");
+        // Made all the same: its files come with the first record.
+        let name = format!("full-{space}");
+        broker.create_topic(&name, 2, &[]).await.expect("it is new");
+        assert_eq!(describe(&broker).await.len(), 2);
+        machine.a.limit_space(None);
+        fill(&broker, "t", 0, at, at + 3).await;
+        for index in 0..2 {
+            fill(&broker, &name, index, 0, 1).await;
+        }
+    }
+    // A move waits for space.
+    machine.b.limit_space(Some(10));
+    assert_eq!(alter(&broker, "t", 0, "/b").await, 0);
+    let count = read(&broker, "t", 0).await.expect("it is there").len();
+    fill(&broker, "t", 0, count, count + 5).await;
+    machine.b.limit_space(None);
+    broker.stop().await.expect("it stops");
+    let broker = machine.start("/a,/b").await;
+    assert_eq!(read(&broker, "t", 0).await, Ok(values(count + 5)));
+    broker.stop().await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_full_metadata_disk_refuses_changes_and_the_broker_lives() {
+    let machine = Machine::new();
+    let broker = machine.start("/a,/b").await;
+    broker.create_topic("t", 1, &[]).await.expect("it is new");
+    fill(&broker, "t", 0, 0, 5).await;
+    machine.metadata.limit_space(Some(0));
+    let refused = broker.create_topic("u", 1, &[]).await;
+    fill(&broker, "t", 0, 5, 10).await;
+    assert_eq!(read(&broker, "t", 0).await, Ok(values(10)));
+    machine.metadata.limit_space(None);
+    assert!(refused.is_err(), "{refused:?}");
+    broker
+        .create_topic("v", 1, &[])
+        .await
+        .expect("there is space");
+    fill(&broker, "v", 0, 0, 5).await;
+    broker.stop().await.expect("it stops");
+    let broker = machine.start("/a,/b").await;
+    assert_eq!(read(&broker, "v", 0).await, Ok(values(5)));
     broker.stop().await.expect("it stops");
 }

@@ -21,8 +21,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Those of `log.dirs` that take no new partition and are no destination of a move; `*` for all."),
     long("log.dir.failure.timeout.ms", "30000")
         .at_least(1)
-        .doc("In Kafka, how long a failed directory may stay unreported to the controller before the broker stops.")
-        .deviates("Without effect: the controller is inside this node."),
+        .doc("How long a failed directory may stay unknown to the controller before the broker stops."),
     int("num.recovery.threads.per.data.dir", "2")
         .at_least(1)
         .at_start_here()
