@@ -147,7 +147,13 @@ impl UnderWay {
             Err(CleaningError::Stopped) => Step::End(Outcome::Stopped),
             // Retention was quicker, for example.
             Err(CleaningError::Changed) => Step::End(Outcome::Nothing),
-            Err(error) => Step::End(Outcome::Failed(error.to_string())),
+            Err(error) => {
+                if let CleaningError::Damaged { offset, .. } = error {
+                    // The scrubber finds out how far it goes, and readers are told.
+                    self.candidate.log.reader.suspect(offset);
+                }
+                Step::End(Outcome::Failed(error.to_string()))
+            }
         }
     }
 
