@@ -165,6 +165,9 @@ impl UnderWay {
         let map = match &mut self.map {
             Some(map) => map,
             None => {
+                // After a crash the producers are read from the log behind the recovery point that
+                // was noted, and from a snapshot below it: what compaction takes must be below, too.
+                self.candidate.dir.write_checkpoints(false)?;
                 let map = OffsetMap::new(crew.dedupe_bytes, crew.load_factor, self.seed);
                 let map = self.map.insert(map);
                 self.cleaning.fill(map, &mut pace)?;
