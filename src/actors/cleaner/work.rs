@@ -148,8 +148,9 @@ impl UnderWay {
             // Retention was quicker, for example.
             Err(CleaningError::Changed) => Step::End(Outcome::Nothing),
             Err(error) => {
-                if let CleaningError::Damaged { offset, .. } = &error {
-                    self.candidate.log.reader.suspect(*offset);
+                if let CleaningError::Damaged { offset, .. } = error {
+                    // The scrubber finds out how far it goes, and readers are told.
+                    self.candidate.log.reader.suspect(offset);
                 }
                 Step::End(Outcome::Failed(error.to_string()))
             }
