@@ -30,6 +30,6 @@ pub mod partition_opening;
 pub mod placement;
 pub mod quorum;
 pub mod quorum_messages;
-pub mod scrubber;
 pub mod rules;
+pub mod scrubber;
 pub mod settings;

@@ -133,6 +133,11 @@ fn read_epochs(
             tell(Finding::damage(&path, detail));
             Ok(LeaderEpochs::default())
         }
+        Err(error @ StorageError::UnknownVersion { .. }) => {
+            let path = directory.join(LEADER_EPOCH_CHECKPOINT);
+            tell(Finding::damage(&path, error.to_string()));
+            Ok(LeaderEpochs::default())
+        }
         epochs => epochs,
     }
 }
@@ -170,6 +175,10 @@ fn check_metadata(
         }
         Err(StorageError::Corrupt { detail, .. }) => {
             tell(Finding::damage(&path, detail));
+            Ok(())
+        }
+        Err(error @ StorageError::UnknownVersion { .. }) => {
+            tell(Finding::damage(&path, error.to_string()));
             Ok(())
         }
         Err(error) => Err(error),
