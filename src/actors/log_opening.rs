@@ -91,6 +91,11 @@ impl LogSite {
         let (log, report) =
             Log::open_telling(disk, path.clone(), config, &input, now, &told, closed)?;
         self.dir.opening().note_recovered(&path, &report);
+        if log.log_end_offset() < input.recovery_point {
+            // Else the next recovery would believe what is appended now without looking at it.
+            self.dir.forget_recovery_point(&self.name);
+            self.dir.write_checkpoints(false)?;
+        }
         tell(&self.name, &report);
         Ok((log, is_known))
     }

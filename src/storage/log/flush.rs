@@ -92,7 +92,7 @@ impl Log {
     }
 
     /// The job that flushes everything appended so far; none when there is nothing to flush.
-    /// None, too, when files cannot be opened: that makes the log poisoned, unless only too many of
+    /// None, too, when the log is poisoned, or files cannot be opened: that makes the log poisoned, unless only too many of
     /// them are open at the moment.
     pub fn flush_job(&mut self) -> Option<FlushJob> {
         self.flush_job_with(false)
@@ -103,7 +103,7 @@ impl Log {
     pub(super) fn flush_job_with(&mut self, all: bool) -> Option<FlushJob> {
         let nothing_new = self.log_end_offset <= self.recovery_point && !self.names_changed;
         let nothing_else = self.unflushed_files.is_empty() && self.under_way.is_none();
-        if self.active.is_none() || nothing_new && nothing_else {
+        if self.poisoned || self.active.is_none() || nothing_new && nothing_else {
             return None;
         }
         self.take_back_what_is_under_way();
@@ -230,7 +230,8 @@ impl Log {
         {
             self.under_way = None;
         }
-        if done.generation != self.generation {
+        // After a flush that failed, one that succeeds says nothing of what the first one lost.
+        if self.poisoned || done.generation != self.generation {
             return;
         }
         self.recovery_point = self.recovery_point.max(done.upto);

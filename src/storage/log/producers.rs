@@ -9,7 +9,7 @@ use crate::storage::StorageError;
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::producer_state::{
     CompletedTransaction, ProducerBatch, ProducerStates, RecentBatch, SequenceError,
-    TransactionMarker, Verdict, write_snapshot,
+    TransactionMarker, Verdict, snapshot_path, write_snapshot,
 };
 use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::segment::scan::Located;
@@ -166,8 +166,10 @@ impl Log {
                 Ok(())
             }
             Err(error) => self.note_failure(Err(error)),
-            Ok(_) => {
+            Ok(offset) => {
                 self.names_changed = true;
+                // Else one of another history, which this one replaced, could come back.
+                self.note_unflushed(&snapshot_path(self.directory(), offset));
                 Ok(())
             }
         }

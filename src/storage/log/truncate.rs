@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::storage::StorageError;
+use crate::storage::producer_state::delete_snapshots;
 use crate::storage::recovery::{self, RecoveryInput, Site};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
@@ -54,7 +55,9 @@ impl Log {
             deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
         }
         if !deleted.is_empty() {
-            let flushed = self.shared.disk.sync_dir(&self.shared.directory);
+            let directory = &self.shared.directory;
+            let forgotten = delete_snapshots(&*self.shared.disk, directory, |_| true);
+            let flushed = forgotten.and_then(|()| self.shared.disk.sync_dir(directory));
             self.note_failure(flushed)?;
         }
         self.generation += 1;
@@ -96,6 +99,8 @@ impl Log {
         self.shared.disk.sync_dir(&self.shared.directory)?;
         self.generation += 1;
         self.reload(offset, now)?;
+        // Producers' snapshots of what was cut are gone: their names must not come back.
+        self.names_changed = true;
         Ok(deleted)
     }
 

@@ -5,6 +5,7 @@
 //! those above the recovery point were read and their checksums are right. What is cut is said in
 //! the report.
 
+mod damaged;
 mod index_builder;
 mod inventory;
 mod producers;
@@ -26,7 +27,7 @@ use super::StorageError;
 use super::disk::Disk;
 use super::leader_epochs::LeaderEpochs;
 use super::log::segment_times;
-use super::log::{ClosedLog, LogConfig};
+use super::log::{ClosedLog, Damage, LogConfig};
 use super::producer_state::ProducerStates;
 use super::segment::SegmentInfo;
 use super::segment::names::{FileKind, FileName};
@@ -83,6 +84,10 @@ pub struct RecoveryReport {
     pub set_aside: Vec<PathBuf>,
     /// Batches that were read to know the producers again.
     pub batches_replayed: u64,
+    /// What is damaged below the recovery point; it was left as it is.
+    pub damages: Vec<Damage>,
+    /// Segments that seem damaged and must be inspected.
+    pub suspects: Vec<Offset>,
 }
 
 /// The active segment, as far as only its writer needs to know.
@@ -206,7 +211,13 @@ pub(crate) fn recover(
             .segments
             .partition_point(|segment| segment.base_offset < known_from);
         let known = std::mem::take(&mut epochs);
-        epochs = rebuilt_epochs::read(site, &recovered.segments[..below])?;
+        // What lies wholly below the start may never have been flushed.
+        let start = recovered.log_start_offset;
+        let above = recovered
+            .segments
+            .partition_point(|segment| segment.base_offset <= start);
+        let first = above.saturating_sub(1).min(below);
+        epochs = rebuilt_epochs::read(site, &recovered.segments[first..below])?;
         if epochs_known {
             epochs.truncate_from_end(known_from);
         }

@@ -218,7 +218,10 @@ fn transactions(reader: &LogReader, mirror: &Mirror, random: &mut Random) -> Res
     let upper = from + i64::try_from(random.below(length + 1)).unwrap_or(0);
     let found = reader.aborted_transactions(Offset(from), Offset(upper));
     let found = found.map_err(|error| format!("aborted transactions: {error}"))?;
-    let seen = |a: &&Aborted| a.first < upper && a.records_end > from;
+    let seen = |aborted: &&Aborted| {
+        let mut records = aborted.records.iter();
+        records.any(|(base, next)| *base < upper && *next > from)
+    };
     for due in aborted.iter().filter(seen) {
         let told = found.iter().any(|found| {
             let exact = found.first_offset.0 == due.first || due.first < mirror.start;

@@ -76,18 +76,20 @@ pub(super) struct Known {
     pub(super) recent: Vec<(i32, i64)>,
     /// Where its open transaction begins.
     pub(super) open: Option<i64>,
+    /// The offsets of its records in it.
+    pub(super) in_transaction: Vec<(i64, i64)>,
     /// Behind its last batch of records, and behind its last marker.
     pub(super) records_end: i64,
     pub(super) end: i64,
 }
 
 /// A transaction that was aborted.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Aborted {
     pub(super) producer: i64,
     pub(super) first: i64,
-    /// Behind its last record.
-    pub(super) records_end: i64,
+    /// The offsets of its records.
+    pub(super) records: Vec<(i64, i64)>,
     /// Its marker.
     pub(super) last: i64,
 }
@@ -189,11 +191,12 @@ impl Mirror {
             known.end = kept.next();
             if let Some(commits) = kept.commits {
                 let first = known.open.take();
+                let records = std::mem::take(&mut known.in_transaction);
                 if let Some(first) = first.filter(|_| !commits) {
                     aborted.push(Aborted {
                         producer: id,
                         first,
-                        records_end: known.records_end,
+                        records,
                         last: kept.base(),
                     });
                 }
@@ -204,6 +207,7 @@ impl Mirror {
             known.recent.push((header.base_sequence, kept.base()));
             if header.is_transactional() {
                 known.open.get_or_insert(kept.base());
+                known.in_transaction.push((kept.base(), kept.next()));
             }
         }
         (producers, aborted)

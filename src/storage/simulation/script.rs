@@ -48,7 +48,7 @@ pub(super) enum End {
 }
 
 /// One thing that happens.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
     /// A producer's batch: producer 0 is not idempotent, 4 and above write transactions.
     Append {

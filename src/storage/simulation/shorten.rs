@@ -33,6 +33,6 @@ pub(super) fn as_test(script: &Script) -> String {
     let line = |step: &Step| format!("        {step:?},\n");
     let steps: String = steps.iter().map(line).collect();
     format!(
-        "#[test]\nfn say_what_was_wrong() {{\n    let rules = {rules:?};\n    replay({disk}, rules, &[\n{steps}    ]);\n}}\n"
+        "#[test]\nfn say_what_was_wrong() {{\n    let rules = {rules:?};\n    holds({disk}, rules, &[\n{steps}    ]);\n}}\n"
     )
 }

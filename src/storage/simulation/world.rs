@@ -87,47 +87,6 @@ impl World {
         Ok(world)
     }
 
-    #[cfg(test)]
-    pub(super) fn dump(&self) {
-        for place in &self.places {
-            let m = &place.mirror;
-            println!(
-                "   {} {:?} epoch {} start {} end {} flushed {} floor {} batches {:?}",
-                place.name,
-                place.log.as_ref().map(|l| (
-                    l.log_start_offset().0,
-                    l.log_end_offset().0,
-                    l.recovery_point().0,
-                    l.is_poisoned()
-                )),
-                place.epoch,
-                m.start,
-                m.end,
-                m.flushed,
-                m.floor,
-                m.batches
-                    .iter()
-                    .map(|b| (b.base(), b.next(), b.epoch()))
-                    .collect::<Vec<_>>()
-            );
-            self.disk.pause_faults(true);
-            for e in self.disk.list(&place.path).unwrap_or_default() {
-                let mut t = String::new();
-                if e.name == "leader-epoch-checkpoint" {
-                    t = String::from_utf8_lossy(
-                        &self
-                            .disk
-                            .read_file(&place.path.join(&e.name), 1000)
-                            .unwrap(),
-                    )
-                    .replace("\n", "|");
-                }
-                println!("        {} {} {t}", e.name, e.length);
-            }
-            self.disk.pause_faults(false);
-        }
-    }
-
     /// Does a step and checks everything.
     pub(super) fn step(&mut self, step: &Step) -> Result<(), Fault> {
         self.now += 10;
@@ -546,7 +505,11 @@ impl World {
             }
             let place = &mut self.places[at];
             match opened {
-                Ok(mut log) => {
+                Ok((mut log, was_there)) => {
+                    if !was_there {
+                        // Checkpoints may be of an earlier topic of the name.
+                        place.mirror.floor = 0;
+                    }
                     if clean.is_none() && self.broken != Broken::NoNewEpoch {
                         place.epoch += 1;
                     }
@@ -567,7 +530,28 @@ impl World {
             }
         }
         self.written = checkpoints;
+        self.check_recovery_points();
         Ok(())
+    }
+
+    /// A log that ends before the recovery point that was noted is not appended to before that is
+    /// corrected: the next recovery would believe what comes there without looking at it.
+    fn check_recovery_points(&mut self) {
+        let written = &self.written.recovery_points;
+        let ends_before = |place: &Place| {
+            let end = place.log.as_ref().map(Log::log_end_offset);
+            let point = written.get(&place.name);
+            end.zip(point).is_some_and(|(end, point)| end < *point)
+        };
+        let wrong: Vec<usize> = (0..self.places.len())
+            .filter(|at| ends_before(&self.places[*at]))
+            .collect();
+        if !wrong.is_empty() && !self.write_checkpoints(false) {
+            for at in wrong {
+                self.places[at].log = None;
+                self.unclean = true;
+            }
+        }
     }
 
     fn take(&self) -> Result<Option<(Option<CleanShutdown>, Checkpoints)>, StorageError> {
@@ -583,12 +567,13 @@ impl World {
         clean_shutdown: bool,
         checkpoints: &Checkpoints,
         closed: Option<crate::storage::ClosedLog>,
-    ) -> Result<Log, StorageError> {
+    ) -> Result<(Log, bool), StorageError> {
         let place = &self.places[at];
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let now = Timestamp(self.now);
         let path: &PathBuf = &place.path;
-        let input = match disk.exists(path)? {
+        let was_there = disk.exists(path)?;
+        let input = match was_there {
             false => RecoveryInput::unknown(),
             true => {
                 let told = |offset: Option<&Offset>| offset.copied().unwrap_or(Offset::ZERO);
@@ -611,9 +596,10 @@ impl World {
                 now,
             )?
         {
-            return Ok(log);
+            return Ok((log, was_there));
         }
-        Log::open(disk, path.clone(), config(), &input, now).map(|(log, _)| log)
+        let opened = Log::open(disk, path.clone(), config(), &input, now);
+        opened.map(|(log, _)| (log, was_there))
     }
 
     /// Judges what there is after a start by what the mirrors allow, and goes on from there.
