@@ -272,7 +272,10 @@ impl Scrubber {
         let mut inspection = match begun {
             Ok(Some(inspection)) => inspection,
             Ok(None) => return Ok(()),
-            Err(error) => return Ok(self.complain(&error)),
+            Err(error) => {
+                complain(&error);
+                return Ok(());
+            }
         };
         loop {
             let before = inspection.bytes_read();
@@ -282,13 +285,18 @@ impl Scrubber {
             };
             let (back, done): (Inspection, bool) = match threads.run(job).await? {
                 Ok(stepped) => stepped,
-                Err(error) => return Ok(self.complain(&error)),
+                Err(error) => {
+                    complain(&error);
+                    return Ok(());
+                }
             };
             inspection = back;
             let bytes = inspection.bytes_read().saturating_sub(before);
             self.metrics.scrubbed_bytes.inc_by(bytes);
-            if bytes_per_second > 0 {
-                let pause = bytes.saturating_mul(1_000_000) / bytes_per_second;
+            let pause = bytes
+                .saturating_mul(1_000_000)
+                .checked_div(bytes_per_second);
+            if let Some(pause) = pause {
                 tokio::time::sleep(Duration::from_micros(pause)).await;
             }
             if done {
@@ -299,10 +307,6 @@ impl Scrubber {
             self.save_damages().await?;
         }
         Ok(())
-    }
-
-    fn complain(&self, error: &StorageError) {
-        log::warn!("a segment cannot be looked over: {error}");
     }
 
     /// Writes down what is damaged, so that the next life knows from its start.
@@ -335,6 +339,10 @@ impl Scrubber {
         }
         Ok(())
     }
+}
+
+fn complain(error: &StorageError) {
+    log::warn!("a segment cannot be looked over: {error}");
 }
 
 fn count(ranges: &DamagedRanges) -> i64 {

@@ -2,6 +2,7 @@
 
 mod binary;
 mod codec_differential;
+mod damage;
 mod embedded;
 mod embedded_alone;
 mod embedded_host;

@@ -146,7 +146,9 @@ async fn only_compacted_topics_are_cleaned_and_a_topic_that_becomes_one_is() {
 async fn a_log_that_cannot_be_cleaned_is_counted_and_tried_again_until_it_can() {
     tokio::time::pause();
     let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));
-    let bench = Bench::start(Arc::new(disk.clone()), &topic("t", 1, COMPACTED)).await;
+    // Two batches to a segment, so that there is something to write.
+    let configs = [COMPACTED, &[("segment.bytes", "160")]].concat();
+    let bench = Bench::start(Arc::new(disk.clone()), &topic("t", 1, &configs)).await;
     let _cleaner = bench.start_cleaner(settings());
     fill(&bench, 1).await;
     disk.limit_space(Some(0));

@@ -147,7 +147,12 @@ impl UnderWay {
             Err(CleaningError::Stopped) => Step::End(Outcome::Stopped),
             // Retention was quicker, for example.
             Err(CleaningError::Changed) => Step::End(Outcome::Nothing),
-            Err(error) => Step::End(Outcome::Failed(error.to_string())),
+            Err(error) => {
+                if let CleaningError::Damaged { offset, .. } = &error {
+                    self.candidate.log.reader.suspect(*offset);
+                }
+                Step::End(Outcome::Failed(error.to_string()))
+            }
         }
     }
 
@@ -159,6 +164,9 @@ impl UnderWay {
         let map = match &mut self.map {
             Some(map) => map,
             None => {
+                // After a crash the producers are read from the log behind the recovery point that
+                // was noted, and from a snapshot below it: what compaction takes must be below, too.
+                self.candidate.dir.write_checkpoints(false)?;
                 let map = OffsetMap::new(crew.dedupe_bytes, crew.load_factor, self.seed);
                 let map = self.map.insert(map);
                 self.cleaning.fill(map, &mut pace)?;

@@ -72,6 +72,8 @@ struct Reading {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     info: SegmentInfo,
+    /// Whether the group has no batches behind it.
+    is_last: bool,
 }
 
 impl<'a> Rewriting<'a> {
@@ -110,11 +112,13 @@ impl<'a> Rewriting<'a> {
         Target::create(disk, directory, self.base_offset, config, out)
     }
 
-    /// Reads the next segment of the group and writes what stays of it.
+    /// Reads the next segment of the group and writes what stays of it. Of the last batch of all the
+    /// header stays in any case: from it a start knows which segments this one takes the place of,
+    /// and sees no hole.
     pub(crate) fn add_segment(
         &mut self,
         file: &Arc<dyn DiskFile>,
-        info: &SegmentInfo,
+        (info, is_last): (&SegmentInfo, bool),
         pace: &mut dyn Pace,
     ) -> Result<(), CleaningError> {
         let mut input = std::mem::take(&mut self.buffers.input);
@@ -122,6 +126,7 @@ impl<'a> Rewriting<'a> {
             file: Arc::clone(file),
             path: file.path().to_owned(),
             info: *info,
+            is_last,
         };
         let mut source = Source::new(Arc::clone(file), info, 0, &mut input);
         let result = self.add_batches(&mut source, &reading, pace);
@@ -142,7 +147,8 @@ impl<'a> Rewriting<'a> {
             self.stats.bytes_read += bytes.len() as u64;
             self.stats.batches_read += 1;
             self.stats.records_read += records;
-            let (verdict, index_changed) = self.judge(&located, bytes, &reading.path)?;
+            let (mut verdict, index_changed) = self.judge(&located, bytes, &reading.path)?;
+            verdict.stays_empty |= reading.is_last && located.end() == reading.info.size;
             let stays = self.pick(&located, bytes, verdict, &reading.path)?;
             if self.target.is_none() && (index_changed || stays != Stays::AsItIs) {
                 let mut target = self.new_target()?;

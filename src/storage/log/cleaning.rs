@@ -91,8 +91,9 @@ impl Log {
         if segments.is_empty() || end <= cleanable.first_dirty_offset {
             return Ok(None);
         }
-        // Above the recovery point a gap is taken for lost batches.
-        if self.recovery_point < end && !self.flush_now()? {
+        // Above the recovery point a gap is taken for lost batches; and the snapshot of the producers
+        // tells what their batches soon will not.
+        if (self.recovery_point < end || self.names_changed) && !self.flush_now()? {
             return Ok(None);
         }
         self.cleanings += 1;
@@ -267,9 +268,10 @@ impl Cleaning {
             &mut self.stats,
             (first.base_offset, segments.len()),
         )?;
-        for info in segments {
+        let last = segments.iter().rposition(|segment| segment.size > 0);
+        for (at, info) in segments.iter().enumerate() {
             let file = open(&self.reader, info, FileKind::Log)?;
-            rewriting.add_segment(&file, info, pace)?;
+            rewriting.add_segment(&file, (info, Some(at) == last), pace)?;
         }
         let modified = segments.iter().filter_map(|segment| segment.modified).max();
         let finished = rewriting.finish(modified, pace)?;

@@ -194,7 +194,7 @@ impl Log {
             replacements: 0,
             tail,
             epochs: recovered.epochs,
-            damages: Damages::default(),
+            damages: Damages::recovered(&recovered.report),
             readings: 0,
         };
         let latest = view.epochs.latest();

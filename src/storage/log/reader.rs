@@ -217,7 +217,7 @@ impl LogReader {
                 }
                 let Some(first) = first_of(&search, begins, wanted.from)? else {
                     return match island.ends_at {
-                        Some(damage) => Err(ReadError::Damaged(Box::new(damage))),
+                        Some(damage) => Err(ReadError::Damaged(damage)),
                         None => Ok(next),
                     };
                 };
@@ -293,7 +293,7 @@ fn look(view: &mut View, wanted: &Wanted) -> Result<Look, ReadError> {
             .max(info.size.saturating_sub(WARM_BYTES)),
     };
     let island = view.damages.island(info.base_offset, wanted.from);
-    let island = island.map_err(|damage| ReadError::Damaged(Box::new(damage)))?;
+    let island = island.map_err(ReadError::Damaged)?;
     let wanted = wanted.up_to(&island);
     if next.is_none()
         && !view.damages.touch(info.base_offset)

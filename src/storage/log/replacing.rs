@@ -133,8 +133,9 @@ impl Log {
             if let Err(error) = renamed {
                 // As long as one of them has its old name, none of them counts.
                 for kind in KINDS.into_iter().take(done) {
-                    let _ = disk.remove_file(&files.path(kind, Stage::Swap));
+                    disk.remove_file(&files.path(kind, Stage::Swap))?;
                 }
+                disk.sync_dir(&self.shared.directory)?;
                 return Err(error);
             }
         }

@@ -25,6 +25,7 @@ use super::checkpoint::{
 };
 use super::closed_logs::CLOSED_LOGS_FILE;
 use super::disk::{Disk, DiskFile};
+use super::scrub::{DAMAGED_RANGES_FILE, SCRUB_PROGRESS_FILE};
 use crate::model::{TopicPartition, Uuid};
 
 /// Held locked as long as a broker uses the directory.
@@ -40,11 +41,13 @@ const KRAFT_DIRECTORY: &str = "__cluster_metadata-0";
 /// Directories that are no partition's: those above, and what mkfs makes.
 const OWN_DIRECTORIES: [&str; 3] = [QUORUM_DIRECTORY, KRAFT_DIRECTORY, "lost+found"];
 /// Files that we or Kafka keep here.
-const OWN_FILES: [&str; 9] = [
+const OWN_FILES: [&str; 11] = [
     META_PROPERTIES,
     LOCK_FILE,
     CLEAN_SHUTDOWN_FILE,
     CLOSED_LOGS_FILE,
+    DAMAGED_RANGES_FILE,
+    SCRUB_PROGRESS_FILE,
     RECOVERY_POINT_CHECKPOINT,
     HIGH_WATERMARK_CHECKPOINT,
     LOG_START_CHECKPOINT,
@@ -53,7 +56,7 @@ const OWN_FILES: [&str; 9] = [
 ];
 
 /// Whether a file is one of those, or was about to become one when something went wrong.
-fn is_own_file(name: &str) -> bool {
+pub(super) fn is_own_file(name: &str) -> bool {
     OWN_FILES.contains(&name.strip_suffix(".tmp").unwrap_or(name))
 }
 

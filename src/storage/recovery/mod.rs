@@ -5,6 +5,7 @@
 //! those above the recovery point were read and their checksums are right. What is cut is said in
 //! the report.
 
+mod damaged;
 mod index_builder;
 mod inventory;
 mod producers;
@@ -25,7 +26,7 @@ use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 use super::StorageError;
 use super::disk::Disk;
 use super::leader_epochs::LeaderEpochs;
-use super::log::LogConfig;
+use super::log::{Damage, LogConfig};
 use super::producer_state::ProducerStates;
 use super::segment::SegmentInfo;
 use super::segment::names::{FileKind, FileName};
@@ -82,6 +83,10 @@ pub struct RecoveryReport {
     pub set_aside: Vec<PathBuf>,
     /// Batches that were read to know the producers again.
     pub batches_replayed: u64,
+    /// What is damaged below the recovery point; it was left as it is.
+    pub damages: Vec<Damage>,
+    /// Segments that seem damaged and must be inspected.
+    pub suspects: Vec<Offset>,
 }
 
 /// The active segment, as far as only its writer needs to know.

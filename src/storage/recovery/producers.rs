@@ -13,6 +13,7 @@ use crate::storage::segment::search::SegmentSearch;
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
 use super::Site;
+use super::damaged::Headers;
 
 /// What a log has of which the producers are to be known.
 pub(super) struct Range<'a> {
@@ -115,13 +116,25 @@ fn replay_segment(
         pending: Vec::new(),
         doubts: None,
     };
-    let Some(first) = search.batch_reaching(from)? else {
-        return Ok((0, None));
+    // Damage in front of it is walked over, too.
+    let first = match search.batch_reaching(from) {
+        Err(StorageError::Corrupt { .. }) => None,
+        first => match first? {
+            Some(first) => Some(first),
+            None => return Ok((0, None)),
+        },
     };
-    let mut replayed = 0;
+    let mut headers = Headers::new(
+        search.scan(first.map_or(0, |first| first.position)),
+        &search,
+    );
+    let (mut replayed, mut begins) = (0, None);
     let mut aborted = Vec::new();
-    let mut scan = search.scan(first.position);
-    while let Some(located) = scan.next()? {
+    while let Some(located) = headers.next()? {
+        if located.header.last_offset() < from {
+            continue;
+        }
+        begins.get_or_insert(located.header.base_offset);
         replayed += 1;
         if let Some(completed) = note_batch(states, &located, &*search.log)?
             && completed.aborted
@@ -130,9 +143,10 @@ fn replay_segment(
             aborted.push(AbortedTransaction::new(&completed, stable));
         }
     }
-    if segment.has_aborted || !aborted.is_empty() {
-        let from = first.header.base_offset;
-        let written = write_aborted(site, segment, from, &aborted)?;
+    if let Some(begins) = begins
+        && (segment.has_aborted || !aborted.is_empty())
+    {
+        let written = write_aborted(site, segment, begins, &aborted)?;
         return Ok((replayed, Some(written)));
     }
     Ok((replayed, None))

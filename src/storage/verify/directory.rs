@@ -9,31 +9,15 @@ use crate::storage::checkpoint::{
     CLEANER_CHECKPOINT, HIGH_WATERMARK_CHECKPOINT, LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT,
     read_offsets,
 };
-use crate::storage::closed_logs::CLOSED_LOGS_FILE;
 use crate::storage::disk::Disk;
 use crate::storage::log_dir::{
-    self, CLEAN_SHUTDOWN_FILE, DirectoryRole, LOCK_FILE, META_PROPERTIES, PartitionDirectory,
-    QUORUM_DIRECTORY,
+    self, DirectoryRole, META_PROPERTIES, PartitionDirectory, QUORUM_DIRECTORY,
 };
 use crate::storage::quorum_log::verify_file;
-use crate::storage::scrub::{DAMAGED_RANGES_FILE, SCRUB_PROGRESS_FILE, read_damaged_ranges};
+use crate::storage::scrub::read_damaged_ranges;
 
-use super::{Checked, Finding, Tell};
+use super::{Checked, Finding, Tell, unless_corrupt};
 
-/// Files of a log directory that are known, ours and Kafka's.
-const KNOWN_FILES: [&str; 11] = [
-    LOCK_FILE,
-    META_PROPERTIES,
-    CLEAN_SHUTDOWN_FILE,
-    CLOSED_LOGS_FILE,
-    RECOVERY_POINT_CHECKPOINT,
-    HIGH_WATERMARK_CHECKPOINT,
-    LOG_START_CHECKPOINT,
-    CLEANER_CHECKPOINT,
-    DAMAGED_RANGES_FILE,
-    SCRUB_PROGRESS_FILE,
-    "bootstrap.checkpoint",
-];
 /// Where Apache Kafka keeps the log of its own quorum: a log like the others.
 const KRAFT_DIRECTORY: &str = "__cluster_metadata-0";
 /// Far more than a file of the quorum has.
@@ -49,8 +33,7 @@ pub struct Contents {
 /// Where logs begin and end.
 pub type Ends = BTreeMap<TopicPartition, Checked>;
 
-/// Lists a log directory, names what is strange in it, and looks at its small files. None when it is
-/// no log directory.
+/// Lists a log directory, names what is strange in it, and looks at its small files.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -63,8 +46,7 @@ pub fn list_directory(
     for entry in disk.list(directory)? {
         let path = directory.join(&entry.name);
         if !entry.is_directory {
-            let whole = entry.name.strip_suffix(".tmp").unwrap_or(&entry.name);
-            if !KNOWN_FILES.contains(&whole) {
+            if !entry.is_file || !log_dir::is_own_file(&entry.name) {
                 tell(Finding::note(
                     &path,
                     "unknown here; the broker leaves it alone",
@@ -98,20 +80,6 @@ pub fn list_directory(
     Ok(contents)
 }
 
-/// A file that says what it cannot mean is a finding, not the end of the look.
-fn unless_corrupt<T>(
-    read: Result<T, StorageError>,
-    tell: Tell<'_>,
-) -> Result<Option<T>, StorageError> {
-    match read {
-        Err(StorageError::Corrupt { path, detail }) => {
-            tell(Finding::damage(&path, detail));
-            Ok(None)
-        }
-        read => read.map(Some),
-    }
-}
-
 fn check_small_files(
     disk: &dyn Disk,
     directory: &Path,
@@ -132,7 +100,7 @@ fn check_small_files(
 fn check_quorum(disk: &dyn Disk, directory: &Path, tell: Tell<'_>) -> Result<(), StorageError> {
     for entry in disk.list(directory)? {
         let path = directory.join(&entry.name);
-        if entry.is_directory || entry.name.ends_with(".tmp") {
+        if !entry.is_file || entry.name.ends_with(".tmp") {
             continue;
         }
         let bytes = unless_corrupt(disk.read_file(&path, QUORUM_FILE_LENGTH_MAX), tell)?;

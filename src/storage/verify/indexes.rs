@@ -13,7 +13,7 @@ use crate::storage::time_index::{self, TimeEntry};
 use crate::storage::transaction_index::TransactionIndex;
 
 use super::batches::{Batches, Indexed};
-use super::{Finding, Tell};
+use super::{Finding, Tell, unless_corrupt};
 
 /// Indexes are much smaller than the segments they belong to.
 const LENGTH_MAX: usize = 1 << 30;
@@ -110,7 +110,6 @@ fn read(
     tell: Tell<'_>,
 ) -> Result<Option<Vec<u8>>, StorageError> {
     match disk.read_file(path, LENGTH_MAX) {
-        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.is_not_found() => {
             tell(Finding::damage(
                 path,
@@ -118,11 +117,7 @@ fn read(
             ));
             Ok(None)
         }
-        Err(StorageError::Corrupt { detail, .. }) => {
-            tell(Finding::damage(path, detail));
-            Ok(None)
-        }
-        Err(error) => Err(error),
+        read => unless_corrupt(read, tell),
     }
 }
 
@@ -223,13 +218,8 @@ pub(super) fn check_transaction_index(
     log_end: Option<Offset>,
     tell: Tell<'_>,
 ) -> Result<(), StorageError> {
-    let index = match TransactionIndex::read(&**disk, path, base_offset) {
-        Err(StorageError::Corrupt { detail, .. }) => {
-            tell(Finding::damage(path, detail));
-            return Ok(());
-        }
-        index => index?,
-    };
+    let index = TransactionIndex::read(&**disk, path, base_offset);
+    let index = unless_corrupt(index, tell)?.flatten();
     for entry in index.unwrap_or_default() {
         let inside = log_end.is_none_or(|end| entry.last_offset < end);
         if entry.first_offset > entry.last_offset || !inside {

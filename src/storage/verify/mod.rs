@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::model::Offset;
+use crate::storage::StorageError;
 
 pub use directory::{Contents, Ends, check_checkpoints, list_directory};
 pub use partition::{Checked, verify_partition};
@@ -90,6 +91,21 @@ impl fmt::Display for Finding {
             write!(f, ", offsets {from} to {to}")?;
         }
         write!(f, ": {}", self.what)
+    }
+}
+
+/// A file that says what it cannot mean is a finding, not the end of the look.
+fn unless_corrupt<T>(
+    read: Result<T, StorageError>,
+    tell: Tell<'_>,
+) -> Result<Option<T>, StorageError> {
+    match read {
+        Err(error) => {
+            let (path, detail) = error.wrong_file()?;
+            tell(Finding::damage(&path, detail));
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::storage::segment::names::{FileKind, FileName, Stage};
 
 use super::batches::{Batches, Wanted, check_batches};
 use super::indexes::{self, Entries};
-use super::{Finding, Tell};
+use super::{Finding, Tell, unless_corrupt};
 
 /// A snapshot of producers has 46 bytes for each.
 const SNAPSHOT_LENGTH_MAX: usize = 256 << 20;
@@ -92,11 +92,11 @@ fn list(disk: &Arc<dyn Disk>, directory: &Path, tell: Tell<'_>) -> Result<Files,
         let path = directory.join(&entry.name);
         let known = [PARTITION_METADATA, LEADER_EPOCH_CHECKPOINT].contains(&entry.name.as_str());
         match FileName::parse(&entry.name) {
-            Some(name) if name.stage == Stage::Live && !entry.is_directory => {
+            Some(name) if name.stage == Stage::Live && entry.is_file => {
                 files.insert((name.kind, name.offset), entry.length);
             }
-            Some(_) if !entry.is_directory => unfinished.push(path),
-            None if known && !entry.is_directory => {}
+            Some(_) if entry.is_file => unfinished.push(path),
+            None if known && entry.is_file => {}
             _ => tell(Finding::note(
                 &path,
                 "unknown here; the broker leaves it alone",
@@ -128,13 +128,8 @@ fn read_epochs(
     directory: &Path,
     tell: Tell<'_>,
 ) -> Result<LeaderEpochs, StorageError> {
-    match LeaderEpochs::read(&**disk, directory) {
-        Err(StorageError::Corrupt { path, detail }) => {
-            tell(Finding::damage(&path, detail));
-            Ok(LeaderEpochs::default())
-        }
-        epochs => epochs,
-    }
+    let epochs = unless_corrupt(LeaderEpochs::read(&**disk, directory), tell)?;
+    Ok(epochs.unwrap_or_default())
 }
 
 fn check_epochs(directory: &Path, epochs: &LeaderEpochs, end: Option<Offset>, tell: Tell<'_>) {
@@ -159,21 +154,12 @@ fn check_metadata(
     tell: Tell<'_>,
 ) -> Result<(), StorageError> {
     let path = directory.join(PARTITION_METADATA);
-    match read_partition_metadata(&**disk, directory) {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => {
-            tell(Finding::note(
-                &path,
-                "it is not there: which topic this is, only the name tells",
-            ));
-            Ok(())
-        }
-        Err(StorageError::Corrupt { detail, .. }) => {
-            tell(Finding::damage(&path, detail));
-            Ok(())
-        }
-        Err(error) => Err(error),
+    let read = unless_corrupt(read_partition_metadata(&**disk, directory), tell)?;
+    if let Some(None) = read {
+        let what = "it is not there: which topic this is, only the name tells";
+        tell(Finding::note(&path, what));
     }
+    Ok(())
 }
 
 fn check_snapshots(
@@ -186,12 +172,9 @@ fn check_snapshots(
     let snapshots = files.keys().filter(|(kind, _)| *kind == FileKind::Snapshot);
     for (kind, offset) in snapshots {
         let path = directory.join(FileName::live(*offset, *kind).to_string());
-        let bytes = match disk.read_file(&path, SNAPSHOT_LENGTH_MAX) {
-            Err(StorageError::Corrupt { detail, .. }) => {
-                tell(Finding::damage(&path, detail));
-                continue;
-            }
-            bytes => bytes?,
+        let bytes = disk.read_file(&path, SNAPSHOT_LENGTH_MAX);
+        let Some(bytes) = unless_corrupt(bytes, tell)? else {
+            continue;
         };
         // Nobody expires: only whether it can be read is asked.
         let read = ProducerStates::from_snapshot(&bytes, *offset, i64::MAX, Timestamp(0));

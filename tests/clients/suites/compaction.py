@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPythonPartition
 
-from checks import BOOTSTRAP, SERVER, check, control, equal, finish, true
+from checks import BOOTSTRAP, check, control, equal, finish, true
 
 DATA_DIR = pathlib.Path(os.environ["DATA_DIR"])
 TOPIC = "table"
@@ -225,9 +225,11 @@ with check("DumpLogSegments reads what is left without complaint"):
             # Gaps are what compaction is for.
             if "payload:" in line or " is followed by " in line or line.startswith("Non-consecutive offsets"):
                 continue
-            # Kafka's time indexes after compaction are not to the taste of Kafka's own tool.
-            if SERVER == "kafka" and line.startswith(("Found timestamp mismatch", "  Index timestamp")):
+            # The tool compares a time index with the records of a batch, and one that was emptied has none: so it is with
+            # Kafka's own logs.
+            if line.startswith("Found timestamp mismatch") or line.endswith("log timestamp: -1"):
                 continue
+            true("log timestamp: " not in line, line)
             complaint = any(word in line.lower() for word in ("mismatch", "corrupt", "exception", "isvalid: false", "error"))
             true(not complaint, line)
         equal(done.returncode, 0, "status")
