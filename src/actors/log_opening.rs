@@ -19,6 +19,8 @@ use crate::storage::{Log, LogConfig, RecoveryInput, RecoveryReport, StorageError
 pub(super) struct LogSite {
     /// Where it lives, or will.
     pub(super) dir: Arc<LogDir>,
+    /// Further directories in which a log of this name was found.
+    pub(super) rivals: Vec<Arc<LogDir>>,
     /// Whose it is.
     pub(super) name: TopicPartition,
     /// Which topic of that name.
@@ -175,7 +177,7 @@ impl LogSite {
         }
     }
 
-    fn input(&self, is_known: bool) -> RecoveryInput {
+    pub(super) fn input(&self, is_known: bool) -> RecoveryInput {
         let unknown = RecoveryInput {
             topic_id: Some(self.topic_id),
             random: u64::from_le_bytes(*self.random.first_chunk().expect("16 bytes hold 8")),

@@ -3,6 +3,7 @@
 mod binary;
 mod codec_differential;
 mod damage;
+mod disks;
 mod embedded;
 mod embedded_alone;
 mod embedded_host;

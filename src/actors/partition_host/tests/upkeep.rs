@@ -219,6 +219,6 @@ async fn partitions_of_a_new_topic_spread_over_the_log_directories() {
     let dirs = vec![Arc::clone(&bench.dir), Arc::clone(&bench.dir)];
     let dirs = crate::actors::log_dirs::LogDirs::new(dirs, Default::default());
     let names = (0..6).map(|partition| crate::model::TopicPartition::new("t", partition));
-    names.for_each(|name| assert!(dirs.home(&name).is_some()));
+    names.for_each(|name| assert!(dirs.home(&name, DirectoryId::ZERO, &[]).is_ok()));
     assert_eq!(dirs.counts(), [3, 3]);
 }
