@@ -40,6 +40,7 @@
 //! ```
 
 mod cleaner;
+mod directories;
 mod disks;
 mod doors;
 mod environment;
@@ -62,6 +63,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
 use crate::actors::clock::Clock;
+use crate::actors::directory_keeper::{ServedBy, TellTo};
 use crate::actors::log_dir_opening::DirectoryRefused;
 use crate::actors::metadata::{MetadataActor, MetadataChanged};
 use crate::actors::observe::PanicWatch;
@@ -74,6 +76,7 @@ use crate::net::listener::Listener;
 use crate::net::{ConnectionQuota, NetError, Shutdown};
 use crate::storage::StorageError;
 
+use directories::Caretakers;
 use disks::Disks;
 pub use doors::AddListenerError;
 use doors::Doors;
@@ -211,6 +214,15 @@ impl Broker {
         let places = Places::start(config.engine.data_threads.unwrap_or_else(data_threads));
         let image = Arc::new(ArcSwap::from_pointee(Image::default()));
         let tables = config.tables();
+        let caretakers = Caretakers::start(
+            &config,
+            &environment,
+            &disks,
+            clock,
+            &image,
+            tell_fatal.clone(),
+            &fatal_panic,
+        );
         let opening = starting::opening(&config, &environment, &disks, clock, &tables);
         let router = starting::start_hosts(&places.list(), &opening);
         let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
@@ -218,7 +230,11 @@ impl Broker {
         let cleaner = cleaner::start(&config, &environment, &disks, clock, &tables);
         let mut followers = groups.listeners;
         followers.push(cleaner.clone().recipient());
-        let stages = vec![partition_stage(&router), followers];
+        let stages = vec![
+            vec![caretakers.keeper.clone().recipient()],
+            partition_stage(&router),
+            followers,
+        ];
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
         let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
         let quorum = Quorum::start(
@@ -229,6 +245,11 @@ impl Broker {
             tell_fatal,
             fatal_panic,
         )?;
+        let controller = quorum.controller.clone().recipient();
+        caretakers.keeper.do_send(TellTo(controller));
+        let hosts = router.hosts().iter();
+        let hosts = hosts.map(|host| host.clone().recipient());
+        caretakers.keeper.do_send(ServedBy(hosts.collect()));
         let endpoints = doors::endpoints(&config.listeners.open, &listeners, config.node.id);
         let mut running = Running {
             image,
@@ -239,6 +260,7 @@ impl Broker {
             groups: groups.router,
             cleaner,
             quorum,
+            caretakers,
             disks,
             places,
             doors: None,
@@ -254,7 +276,7 @@ impl Broker {
                 return Err(StartError::Registration(reason));
             }
         }
-        running.disks.tell_unknown(&running.image.load());
+        running.look_after_directories(config.node.id);
         let parts = ReceptionParts::new(
             &running,
             &config,

@@ -106,6 +106,7 @@ impl Node {
             node: BrokerId(1),
             num_partitions: 1,
             default_replication_factor: 1,
+            log_dirs: Vec::new(),
         });
         let mut counter = 0u8;
         let random = move || {
@@ -297,6 +298,7 @@ async fn a_quorum_that_never_answers_does_not_hold_an_asker_for_ever() {
             node: BrokerId(1),
             num_partitions: 1,
             default_replication_factor: 1,
+            log_dirs: Vec::new(),
         }),
         stuck.start().recipient(),
         FakePublication(PUBLICATION).start().recipient(),

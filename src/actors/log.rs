@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::clock::Clock;
 use super::gather::Slot;
 use super::log_dir::LogDir;
+use super::log_switch::Switching;
 use super::observe::PanicWatch;
 use super::partition::{PartitionActor, PartitionGauges};
 use super::partition_messages::{
@@ -90,7 +91,7 @@ pub struct Reconfigure(pub Arc<LogConfig>);
 pub struct StartEpoch(pub LeaderEpoch);
 
 /// Where the log is.
-enum Seat {
+pub(super) enum Seat {
     Here(Box<Log>),
     /// With a job on a disk thread.
     Away,
@@ -113,23 +114,25 @@ struct FlushState {
 
 /// See the module.
 pub struct LogActor {
-    seat: Seat,
+    pub(super) seat: Seat,
     waiting: VecDeque<Waiting>,
     /// Bytes of the batches that wait for the end of this turn.
     gathered_bytes: usize,
-    partition: Option<Addr<PartitionActor>>,
+    pub(super) partition: Option<Addr<PartitionActor>>,
+    /// The step to another directory that waits for the log, or is being made.
+    pub(super) switching: Switching,
     pub(super) dir: Arc<LogDir>,
     pub(super) config: Arc<LogConfig>,
     pub(super) clock: Clock,
     flush: FlushState,
     pub(super) gauges: Arc<PartitionGauges>,
-    bytes_unflushed: u64,
+    pub(super) bytes_unflushed: u64,
     /// Since the last round.
     pub(super) written_to: bool,
     /// It was closed or deleted: nothing is written any more.
     pub(super) retired: bool,
     /// Its failure was told.
-    failed: bool,
+    pub(super) failed: bool,
     watch: PanicWatch,
 }
 
@@ -149,6 +152,7 @@ impl LogActor {
             waiting: VecDeque::new(),
             gathered_bytes: 0,
             partition: None,
+            switching: Switching::default(),
             dir,
             config,
             clock,
@@ -225,7 +229,7 @@ impl LogActor {
     }
 
     /// A job panicked, and the log is lost with it: this partition is offline.
-    fn lose(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn lose(&mut self, ctx: &mut Context<Self>) {
         self.dir.mark_unclean();
         self.watch.report();
         ctx.stop();
@@ -236,7 +240,14 @@ impl LogActor {
         for written in done {
             self.settle(written, ctx);
         }
-        if !self.waiting.is_empty() {
+        self.go_on(ctx);
+    }
+
+    /// The log is here: does what waited for it.
+    pub(super) fn go_on(&mut self, ctx: &mut Context<Self>) {
+        if self.switching.waits() {
+            self.begin_switch(ctx);
+        } else if !self.waiting.is_empty() {
             self.send_away(ctx);
         } else if self.flush.wanted {
             self.start_flush(ctx);
@@ -339,7 +350,8 @@ impl LogActor {
             return;
         };
         self.flush.under_way = true;
-        let threads = self.dir.threads().clone();
+        let dir = Arc::clone(&self.dir);
+        let threads = dir.threads().clone();
         let on_its_way = self
             .dir
             .count_on_its_way(std::mem::take(&mut self.bytes_unflushed));
@@ -348,8 +360,12 @@ impl LogActor {
             drop(on_its_way);
             result
         };
-        ctx.spawn(run.into_actor(self).map(|result, actor, ctx| {
+        ctx.spawn(run.into_actor(self).map(move |result, actor, ctx| {
             actor.flush.under_way = false;
+            if !Arc::ptr_eq(&dir, &actor.dir) {
+                // The log has moved meanwhile, and all of it was flushed where it is now.
+                return actor.start_flush(ctx);
+            }
             match result {
                 Ok(Ok(flushed)) => actor.flushed(flushed, ctx),
                 Ok(Err(error)) => {
@@ -382,6 +398,7 @@ impl LogActor {
         }
         log::error!("{error}; the partition takes no writes until the broker is restarted");
         self.dir.mark_unclean();
+        self.dir.fail_if_device(error);
         if let Some(partition) = &self.partition {
             partition.do_send(LogFailed);
         }

@@ -1,28 +1,29 @@
 //! One log directory while the broker runs: its disk threads, what it owes the disk, its checkpoints.
 //!
-//! [`LogDir`] is shared by the logs in it; [`LogDirActor`] has its timers: checkpoints of recovery
+//! [`LogDir`] is shared by the logs in it; [`LogDirActor`] (`rounds`) has its timers: checkpoints of recovery
 //! points, log starts and high watermarks, and the round that lets each log delete what retention
 //! allows. Invariant: checkpoints are written on a disk thread, one at a time, from what the logs
 //! show of themselves; no log is asked.
 
 mod checkpoints;
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
 pub use checkpoints::write_checkpoints;
+pub use rounds::{EndRounds, LastCheckpoint, LogDirActor, LogDirIntervals};
 
 use super::disk_threads::DiskThreads;
 use super::log::LogActor;
-use super::log_upkeep::Tidy;
 use super::opening_progress::OpeningProgress;
 use super::partition::PartitionGauges;
-use super::scrubber::{Scrubber, Suspects};
+use super::scrubber::Suspects;
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
 use crate::storage::disk::{Disk, DiskFile};
@@ -84,12 +85,18 @@ pub struct LogDir {
     parts: LogDirParts,
     bytes_on_their_way: AtomicU64,
     offline: AtomicBool,
+    /// Takes no new partitions (KIP-1066).
+    cordoned: AtomicBool,
+    /// Told when the directory fails.
+    on_failure: OnceLock<Recipient<DirectoryFailed>>,
     /// Something here must be recovered at the next start, however this broker stops.
     unclean: AtomicBool,
     full: Mutex<Option<FullSince>>,
     /// Whether `full` is something.
     is_full: AtomicBool,
     residents: Mutex<BTreeMap<TopicPartition, ResidentLog>>,
+    /// Logs that are being moved here.
+    future: Mutex<BTreeMap<TopicPartition, LogReader>>,
     /// What the checkpoints said at the start of directories nobody lives in: not opened yet, failed
     /// to open, or of topics the metadata does not know.
     carried: Mutex<Checkpoints>,
@@ -122,9 +129,6 @@ struct FullSince {
 
 /// Between two lines about the same full directory.
 const FULL_SAID_EVERY_MS: u64 = 10_000;
-/// Logs of one directory that are tidied at a time: each is away from its arbiter meanwhile, and
-/// what is to be written waits behind them on the disk threads.
-const TIDIED_AT_A_TIME: usize = 4;
 
 impl LogDir {
     /// A directory that was taken into use.
@@ -133,12 +137,15 @@ impl LogDir {
             closed: Mutex::new(std::mem::take(&mut parts.closed_logs)),
             bytes_on_their_way: AtomicU64::new(0),
             offline: AtomicBool::new(false),
+            cordoned: AtomicBool::new(false),
+            on_failure: OnceLock::new(),
             unclean: AtomicBool::new(false),
             full: Mutex::default(),
             is_full: AtomicBool::new(false),
             residents: Mutex::default(),
             opening: OpeningProgress::default(),
             recovery_threads: Mutex::default(),
+            future: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
             cleaned: Mutex::default(),
             expected_damages: Mutex::new(expected_damages(&parts)),
@@ -332,9 +339,99 @@ impl LogDir {
         self.offline.load(Ordering::Acquire)
     }
 
-    /// Marks the directory as failed.
-    pub fn set_offline(&self) {
-        self.offline.store(true, Ordering::Release);
+    /// The disk failed in here: from now on nothing in it is served, until the broker is started
+    /// again. Says so once.
+    pub fn fail(&self, error: &StorageError) {
+        self.mark_unclean();
+        if self.offline.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        log::error!(
+            "the log directory {} has failed: {error}; its {} partitions are offline until the broker is restarted with a directory that works",
+            self.parts.path.display(),
+            self.count()
+        );
+        if let Some(keeper) = self.on_failure.get() {
+            keeper.do_send(DirectoryFailed(self.id()));
+        }
+    }
+
+    /// What failed was the device, not one file: with it goes all that lies in here, as in Kafka,
+    /// where any input or output that fails does so (KIP-112).
+    pub fn fail_if_device(&self, error: &StorageError) {
+        if error.is_of_device() {
+            self.fail(error);
+        }
+    }
+
+    /// Nobody lives here any more: the directory has failed.
+    pub fn vacate(&self) {
+        self.residents().clear();
+        lock(&self.future).clear();
+    }
+
+    /// Who is told when the directory fails; said once, at the start.
+    pub fn report_failure_to(&self, keeper: Recipient<DirectoryFailed>) {
+        let keeper = self.on_failure.get_or_init(|| keeper);
+        if self.is_offline() {
+            keeper.do_send(DirectoryFailed(self.id()));
+        }
+    }
+
+    /// Whether it takes no new partitions.
+    pub fn is_cordoned(&self) -> bool {
+        self.cordoned.load(Ordering::Acquire)
+    }
+
+    /// See [`Self::is_cordoned`].
+    pub fn set_cordoned(&self, cordoned: bool) {
+        self.cordoned.store(cordoned, Ordering::Release);
+    }
+
+    /// A log is being copied here.
+    pub fn begin_future(&self, partition: TopicPartition, copy: LogReader) {
+        lock(&self.future).insert(partition, copy);
+    }
+
+    /// No log of this partition is being copied here any more.
+    pub fn end_future(&self, partition: &TopicPartition) {
+        lock(&self.future).remove(partition);
+    }
+
+    /// The logs that are being copied here.
+    pub fn list_future(&self) -> Vec<(TopicPartition, LogReader)> {
+        let future = lock(&self.future);
+        future
+            .iter()
+            .map(|(n, log)| (n.clone(), log.clone()))
+            .collect()
+    }
+
+    /// The log of a partition that lives here.
+    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
+        self.residents().get(partition).cloned()
+    }
+
+    /// A log will live here: the checkpoints say so before it does, so that a crash finds it where
+    /// it starts. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::write_checkpoints`].
+    pub fn expect_log(
+        &self,
+        partition: &TopicPartition,
+        start: Offset,
+        end: Offset,
+        high_watermark: Offset,
+    ) -> Result<(), StorageError> {
+        {
+            let mut carried = lock(&self.carried);
+            let name = partition.clone();
+            carried.recovery_points.insert(name.clone(), end);
+            carried.log_starts.insert(name.clone(), start);
+            carried.high_watermarks.insert(name, high_watermark);
+        }
+        self.write_checkpoints(false)
     }
 
     /// Segments that must be looked at soon.
@@ -476,11 +573,6 @@ impl LogDir {
         compacted.collect()
     }
 
-    /// The log of this name, if it lives here.
-    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
-        self.residents().get(partition).cloned()
-    }
-
     /// What an earlier life knew of this partition is true no more.
     pub fn disown(&self, partition: &TopicPartition) {
         let mut carried = lock(&self.carried);
@@ -558,146 +650,7 @@ impl Drop for OnTheirWay {
     }
 }
 
-/// How often the directory's rounds are made.
-#[derive(Debug, Clone, Copy)]
-pub struct LogDirIntervals {
-    /// `replica.high.watermark.checkpoint.interval.ms` and
-    /// `log.flush.offset.checkpoint.interval.ms`, whichever is shorter.
-    pub checkpoint: Duration,
-    /// `log.retention.check.interval.ms`.
-    pub tidy: Duration,
-    /// `log.initial.task.delay.ms`: the first of these rounds, if that is sooner.
-    pub first_tidy: Duration,
-    /// How long logs keep files open that nobody uses. One directory sees to it for all.
-    pub close_unused: Option<Duration>,
-}
-
-/// Keeps a directory's rounds.
-pub struct LogDirActor {
-    dir: Arc<LogDir>,
-    intervals: LogDirIntervals,
-    writing: bool,
-    tidying: bool,
-    /// Until the actor runs.
-    scrubber: Option<Scrubber>,
-}
-
-impl LogDirActor {
-    /// The actor of `dir`.
-    pub fn new(dir: Arc<LogDir>, intervals: LogDirIntervals) -> LogDirActor {
-        LogDirActor {
-            dir,
-            intervals,
-            writing: false,
-            tidying: false,
-            scrubber: None,
-        }
-    }
-
-    /// Has this scrubber work as long as the actor lives.
-    pub fn scrubbing(mut self, scrubber: Scrubber) -> LogDirActor {
-        self.scrubber = Some(scrubber);
-        self
-    }
-
-    /// Writes the checkpoints when they have changed, on a disk thread.
-    fn checkpoint(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.writing, true) {
-            return;
-        }
-        let job = write_checkpoints(Arc::clone(&self.dir), false);
-        ctx.spawn(job.into_actor(self).map(|result, actor, _| {
-            actor.writing = false;
-            if let Err(error) = result {
-                // Old checkpoints are safe, only slower to recover from: tried again next round.
-                log::warn!("checkpoints were not written: {error}");
-            }
-        }));
-    }
-
-    /// Lets every log delete what it may, a few at a time.
-    fn tidy(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.tidying, true) {
-            return;
-        }
-        let mut logs = self.dir.list();
-        // One that never had a record has nothing to tidy.
-        logs.retain(|(_, log)| log.reader.log_end_offset() > Offset::ZERO);
-        let round = async move {
-            for some in logs.chunks(TIDIED_AT_A_TIME) {
-                let asked: Vec<_> = some
-                    .iter()
-                    .map(|(_, log)| {
-                        log.actor.send(Tidy {
-                            high_watermark: log.gauges.high_watermark(),
-                        })
-                    })
-                    .collect();
-                for asked in asked {
-                    // A log that is gone has nothing to tidy.
-                    let _ = asked.await;
-                }
-            }
-        };
-        let round = round.into_actor(self);
-        ctx.spawn(round.map(|(), actor, _| actor.tidying = false));
-    }
-}
-
-impl Actor for LogDirActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
-        if self.intervals.first_tidy < self.intervals.tidy {
-            // A broker that is often restarted deletes, too.
-            ctx.run_later(self.intervals.first_tidy, LogDirActor::tidy);
-        }
-        ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
-        if let Some(scrubber) = self.scrubber.take() {
-            ctx.spawn(scrubber.run().into_actor(self));
-        }
-        if let Some(after) = self.intervals.close_unused {
-            ctx.run_interval(after, |actor, _| {
-                let open_files = Arc::clone(actor.dir.open_files());
-                let threads = actor.dir.threads();
-                threads.run_unwatched(move || open_files.close_unused());
-            });
-        }
-    }
-}
-
-/// Writes the last checkpoints of a clean stop, after every log was closed, and how they were closed;
-/// then the actor ends. Answers what the mark of a clean stop must say of the latter.
-#[derive(Message)]
-#[rtype(result = "Result<u64, StorageError>")]
-pub struct LastCheckpoint;
-
-impl Handler<LastCheckpoint> for LogDirActor {
-    type Result = ResponseFuture<Result<u64, StorageError>>;
-
-    fn handle(&mut self, _: LastCheckpoint, ctx: &mut Context<Self>) -> Self::Result {
-        let dir = Arc::clone(&self.dir);
-        ctx.stop();
-        Box::pin(async move {
-            write_checkpoints(Arc::clone(&dir), true).await?;
-            let threads = dir.threads().clone();
-            let path = dir.path().clone();
-            let written = threads.run(move || dir.write_closed()).await;
-            written.unwrap_or(Err(StorageError::Poisoned { path }))
-        })
-    }
-}
-
-/// Ends the actor and writes nothing: the broker did not come to run.
-#[derive(Message)]
+/// A log directory failed while the broker runs.
+#[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct EndRounds;
-
-impl Handler<EndRounds> for LogDirActor {
-    type Result = ();
-
-    fn handle(&mut self, _: EndRounds, ctx: &mut Context<Self>) {
-        ctx.stop();
-    }
-}
+pub struct DirectoryFailed(pub DirectoryId);

@@ -47,6 +47,19 @@ pub enum DirectoryRefused {
         /// `node.id`.
         expected: BrokerId,
     },
+    /// Another one has the same identity: one was copied.
+    #[error(
+        "the log directories {} and {} have the same directory.id {id}; take the copy out of `log.dirs`, or delete its meta.properties",
+        .path.display(), .other.display()
+    )]
+    SameDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The other one.
+        other: PathBuf,
+        /// Their identity.
+        id: DirectoryId,
+    },
     /// It cannot be read or written.
     #[error(
         "a log directory cannot be used: {0}; point `log.dirs` at a directory this broker may make and write to"
@@ -74,52 +87,110 @@ pub struct TakenDirectory {
     pub strange: Vec<String>,
     /// Directories of deleted partitions, still to be removed.
     pub deleted: Vec<PathBuf>,
+    /// Copies of partitions of other directories, that were to be moved here.
+    pub copies: Vec<(TopicPartition, PathBuf)>,
     /// Held as long as the broker runs.
     pub lock: Arc<dyn DiskFile>,
 }
 
+/// Log directories as they were found.
+pub struct FoundDirectories {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Those in use from now on.
+    pub taken: Vec<TakenDirectory>,
+    /// Those that cannot be used, and why: offline as long as the broker runs.
+    pub unusable: Vec<(PathBuf, StorageError)>,
+}
+
 /// Takes directories into use. The first one that was used before says which cluster this is; where
-/// none was, `new_cluster_id` is this cluster's.
+/// none was, `new_cluster_id` is this cluster's. What cannot be read or written is left out, as by
+/// Kafka, as long as there is another; what belongs to somebody else is refused.
 pub fn take_directories(
     disk: &dyn Disk,
     paths: &[PathBuf],
     node: BrokerId,
     new_cluster_id: ClusterId,
     random: &dyn Fn() -> [u8; 16],
-) -> Result<(ClusterId, Vec<TakenDirectory>), DirectoryRefused> {
-    let mut locks = Vec::new();
-    let mut found: BTreeMap<&Path, MetaProperties> = BTreeMap::new();
+) -> Result<FoundDirectories, DirectoryRefused> {
+    let (mut locked, mut unusable) = (Vec::new(), Vec::new());
     for path in paths {
-        disk.create_dir_all(path)?;
-        let lock = log_dir::lock(disk, path)?;
-        locks.push(lock.ok_or_else(|| DirectoryRefused::Locked(path.clone()))?);
-        if let Some(properties) = log_dir::read_meta_properties(disk, path)? {
-            found.insert(path, properties);
+        match lock_and_read(disk, path) {
+            Ok((lock, properties)) => locked.push((path, lock, properties)),
+            Err(DirectoryRefused::Storage(error)) => unusable.push((path.clone(), error)),
+            Err(refused) => return Err(refused),
         }
     }
-    let cluster = found
-        .values()
+    let mut known = locked.iter().filter_map(|(_, _, known)| known.as_ref());
+    let cluster = known
         .next()
         .map_or(new_cluster_id, |p| p.cluster_id.clone());
-    let mut taken = Vec::new();
-    for (path, lock) in paths.iter().zip(locks) {
-        let known = found.get(path.as_path());
-        if let Some(properties) = known {
-            judge(path, properties, &cluster, node)?;
+    let mut ids: BTreeMap<DirectoryId, &Path> = BTreeMap::new();
+    for (path, _, properties) in &locked {
+        let Some(properties) = properties else {
+            continue;
+        };
+        judge(path, properties, &cluster, node)?;
+        if let Some(id) = properties.directory_id
+            && let Some(other) = ids.insert(id, path)
+        {
+            return Err(DirectoryRefused::SameDirectory {
+                path: path.to_path_buf(),
+                other: other.to_owned(),
+                id,
+            });
         }
-        let known_id = known.and_then(|properties| properties.directory_id);
-        let id = known_id.unwrap_or_else(|| Uuid::from_random(random()));
-        if known_id.is_none() {
-            let properties = MetaProperties {
-                cluster_id: cluster.clone(),
-                node_id: node,
-                directory_id: Some(id),
-            };
-            log_dir::write_meta_properties(disk, path, &properties)?;
-        }
-        taken.push(take(disk, path, id, known.is_none(), lock)?);
     }
-    Ok((cluster, taken))
+    let mut taken = Vec::new();
+    for (path, lock, properties) in locked {
+        let fresh = MetaProperties {
+            cluster_id: cluster.clone(),
+            node_id: node,
+            directory_id: Some(Uuid::from_random(random())),
+        };
+        match identify_and_take(disk, path, lock, properties, fresh) {
+            Ok(directory) => taken.push(directory),
+            Err(error) => unusable.push((path.clone(), error)),
+        }
+    }
+    if taken.is_empty()
+        && let Some((_, error)) = unusable.pop()
+    {
+        return Err(error.into());
+    }
+    Ok(FoundDirectories {
+        cluster,
+        taken,
+        unusable,
+    })
+}
+
+/// The lock of a directory, and what it says of itself, if it was used before.
+type Locked = (Arc<dyn DiskFile>, Option<MetaProperties>);
+
+fn lock_and_read(disk: &dyn Disk, path: &Path) -> Result<Locked, DirectoryRefused> {
+    disk.create_dir_all(path)?;
+    let lock = log_dir::lock(disk, path)?;
+    let lock = lock.ok_or_else(|| DirectoryRefused::Locked(path.to_owned()))?;
+    Ok((lock, log_dir::read_meta_properties(disk, path)?))
+}
+
+fn identify_and_take(
+    disk: &dyn Disk,
+    path: &Path,
+    lock: Arc<dyn DiskFile>,
+    known: Option<MetaProperties>,
+    fresh: MetaProperties,
+) -> Result<TakenDirectory, StorageError> {
+    let is_new = known.is_none();
+    let id = match known.and_then(|known| known.directory_id) {
+        Some(id) => id,
+        None => {
+            log_dir::write_meta_properties(disk, path, &fresh)?;
+            fresh.directory_id.unwrap_or_default()
+        }
+    };
+    take(disk, path, id, is_new, lock)
 }
 
 fn judge(
@@ -158,14 +229,15 @@ fn take(
     })?;
     let closed_logs = clean_shutdown.and_then(|clean| clean.closed_logs);
     let closed_logs = closed_logs.map(|expected| read_closed_logs(disk, path, expected));
-    let (mut partitions, mut deleted) = (Vec::new(), Vec::new());
+    let (mut partitions, mut deleted, mut copies) = (Vec::new(), Vec::new(), Vec::new());
     let listing = log_dir::list(disk, path)?;
     let mut strange = listing.unknown;
     for (name, directory) in listing.partitions {
         match directory.role {
             DirectoryRole::Current => partitions.push(directory.partition),
             DirectoryRole::Deleted => deleted.push(path.join(name)),
-            DirectoryRole::Future | DirectoryRole::Stray => strange.push(name),
+            DirectoryRole::Future => copies.push((directory.partition, path.join(name))),
+            DirectoryRole::Stray => strange.push(name),
         }
     }
     Ok(TakenDirectory {
@@ -181,6 +253,7 @@ fn take(
             .map(|name| path.join(name).display().to_string())
             .collect(),
         deleted,
+        copies,
         lock,
     })
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::log::{LogActor, show};
 use super::log_dir::LogDir;
 use crate::model::{Offset, Uuid};
+use crate::storage::disk::Disk;
 use crate::storage::log_dir::{DirectoryRole, PartitionDirectory, rename_partition};
 use crate::storage::{ClosedLog, DeletedFiles, Log, StorageError};
 
@@ -39,6 +40,20 @@ pub struct Close {
 #[derive(Message)]
 #[rtype(result = "Result<(), StorageError>")]
 pub struct Delete(pub Uuid);
+
+/// The directory of the log has failed: its actor ends, and leaves the files as they are.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Abandon;
+
+impl Handler<Abandon> for LogActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandon, ctx: &mut Context<Self>) {
+        self.retired = true;
+        ctx.stop();
+    }
+}
 
 /// The actor of a deleted log ends.
 #[derive(Message)]
@@ -73,6 +88,9 @@ impl Handler<Tidy> for LogActor {
                     Vec::new()
                 });
                 tell_deleted(log, &deleted);
+                if let Err(error) = log.mend_indexes() {
+                    log::warn!("wrong indexes stay as they are: {error}");
+                }
                 if idle && let Err(error) = log.close_idle() {
                     log::warn!("files of an idle log stay open: {error}");
                 }
@@ -172,9 +190,9 @@ impl Handler<Delete> for LogActor {
     fn handle(&mut self, Delete(unique): Delete, ctx: &mut Context<Self>) -> Self::Result {
         self.retired = true;
         let (told, renamed) = oneshot::channel();
-        let dir = Arc::clone(&self.dir);
+        let disk = Arc::clone(self.dir.disk());
         let rename = move |log: &mut Log| {
-            let _ = told.send(rename_away(log, &dir, unique));
+            let _ = told.send(rename_away(log, disk.as_ref(), unique));
         };
         self.on_disk_thread(rename, ctx);
         let (delay, dir, actor) = (
@@ -196,7 +214,7 @@ impl Handler<Delete> for LogActor {
     }
 }
 
-async fn remove_later(path: PathBuf, dir: Arc<LogDir>, delay: Duration) {
+pub(super) async fn remove_later(path: PathBuf, dir: Arc<LogDir>, delay: Duration) {
     tokio::time::sleep(delay).await;
     let disk = Arc::clone(dir.disk());
     let remove = move || {
@@ -210,30 +228,34 @@ async fn remove_later(path: PathBuf, dir: Arc<LogDir>, delay: Duration) {
 
 /// Gives the directory of a deleted partition the name under which it waits for its end; `None` when
 /// it was never made.
-fn rename_away(log: &mut Log, dir: &LogDir, unique: Uuid) -> Result<Option<PathBuf>, StorageError> {
+pub(super) fn rename_away(
+    log: &mut Log,
+    disk: &dyn Disk,
+    unique: Uuid,
+) -> Result<Option<PathBuf>, StorageError> {
     if let Err(error) = log.close_idle() {
         // It is deleted anyway.
         log::debug!("closing a deleted log: {error}");
     }
-    let name = log
-        .directory()
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
+    let (parent, name) = (log.directory().parent(), log.directory().file_name());
+    let name = name.and_then(|name| name.to_str()).unwrap_or_default();
     let parsed = PartitionDirectory::parse(name);
-    let Some(partition) = parsed.filter(|_| dir.disk().exists(log.directory()).unwrap_or(true))
-    else {
+    let (Some(parent), Some(partition)) = (parent, parsed) else {
         return Ok(None);
     };
+    if !disk.exists(log.directory()).unwrap_or(true) {
+        return Ok(None);
+    }
+    let partition = partition.partition;
     let renamed = rename_partition(
-        dir.disk().as_ref(),
-        dir.path(),
+        disk,
+        parent,
         name,
-        &partition.partition,
+        &partition,
         DirectoryRole::Deleted,
         unique,
     )?;
-    Ok(Some(dir.path().join(renamed)))
+    Ok(Some(parent.join(renamed)))
 }
 
 impl Handler<Stop> for LogActor {

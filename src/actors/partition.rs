@@ -460,6 +460,25 @@ impl Handler<Reassign> for PartitionActor {
     }
 }
 
+/// The log lives in another log directory now. Told by the log's actor.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Moved {
+    /// Reads it there.
+    pub reader: LogReader,
+    /// The disk threads of that directory.
+    pub threads: DiskThreads,
+}
+
+impl Handler<Moved> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, moved: Moved, _: &mut Context<Self>) {
+        self.reader = moved.reader;
+        self.threads = moved.threads;
+    }
+}
+
 /// The partition is deleted or moves away: everybody who waits is told, then the actor ends.
 #[derive(Message)]
 #[rtype(result = "()")]

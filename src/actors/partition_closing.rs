@@ -32,7 +32,7 @@ pub(super) async fn close_all(residences: Vec<Residence>) -> Result<(), StorageE
         let together = together.entry(dir.id()).or_insert_with(|| {
             let many = dir.unflushed_logs() >= FLUSHED_TOGETHER_MIN && dir.can_flush_whole();
             many.then(|| Together {
-                dir: Arc::clone(dir),
+                dir: Arc::clone(&dir),
                 closed: Vec::new(),
             })
         });

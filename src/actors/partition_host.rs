@@ -13,14 +13,14 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::log_dir::LogDir;
+use super::log_dir::{DirectoryFailed, LogDir};
 use super::metadata::MetadataChanged;
 use super::partition::PartitionActor;
 use super::partition_closing::close_all;
 use super::partition_messages::PartitionKey;
 use super::partition_opening::{Opened, Opening, Residence, find};
 use crate::metadata::{Delta, Image, ResourceKind, TopicImage};
-use crate::model::{DirectoryId, Uuid};
+use crate::model::{DirectoryId, TopicPartition, Uuid};
 use crate::storage::StorageError;
 
 /// Questions to partitions of one host, each with the partition it is for.
@@ -91,6 +91,17 @@ impl PartitionHost {
             .collect()
     }
 
+    /// What is offline is not here to be deleted; its place is free for a topic of the same name.
+    fn forget_offline(&self, delta: &Delta) {
+        for topic in &delta.topics_deleted {
+            let offline = keys_of(topic).filter(|key| self.share.has(key));
+            for (_, index) in offline.filter(|key| !self.residences.contains_key(key)) {
+                let name = TopicPartition::new(Arc::clone(&topic.name), index);
+                self.opening.dirs.forget(&name);
+            }
+        }
+    }
+
     /// The partitions of the share that are new, or changed, or whose settings changed.
     fn changed(&self, delta: &Delta, image: &Image) -> Vec<PartitionKey> {
         let created = delta.topics_created.iter().flat_map(|topic| keys_of(topic));
@@ -137,6 +148,29 @@ impl PartitionHost {
             }
         }
         new
+    }
+
+    /// Directories that failed while partitions in them were opened.
+    fn leave_failed_directories(&mut self) {
+        let failed = self
+            .opening
+            .dirs
+            .all()
+            .iter()
+            .filter(|dir| dir.is_offline());
+        let failed: Vec<DirectoryId> = failed.map(|dir| dir.id()).collect();
+        for id in failed {
+            self.leave_directory(id);
+        }
+    }
+
+    fn leave_directory(&mut self, id: DirectoryId) {
+        let gone = self.residences.iter();
+        let gone = gone.filter(|(_, residence)| residence.dir().id() == id);
+        let gone: Vec<_> = gone.map(|(key, _)| *key).collect();
+        for residence in self.retire(&gone) {
+            residence.leave_failed();
+        }
     }
 
     fn move_in(&mut self, opened: Vec<Opened>) {
@@ -193,6 +227,7 @@ impl PartitionHost {
         ctx: &mut Context<Self>,
     ) {
         self.changing = true;
+        self.forget_offline(delta);
         let retired = self.retire(&self.gone(delta));
         let new = self.tell(self.changed(delta, image), image);
         let (opening, image) = (self.opening.clone(), Arc::clone(image));
@@ -202,6 +237,7 @@ impl PartitionHost {
         };
         ctx.spawn(work.into_actor(self).map(|opened, host, ctx| {
             host.move_in(opened);
+            host.leave_failed_directories();
             host.changing = false;
             // Who does not wait any more found that it took too long.
             let _ = told.send(());
@@ -267,6 +303,15 @@ impl Handler<CloseAll> for PartitionHost {
         self.to_come.push_back(Turn::Close(told));
         self.next_turn(ctx);
         Box::pin(async move { closed.await.unwrap_or(Ok(())) })
+    }
+}
+
+/// A log directory has failed: its partitions are not here any more.
+impl Handler<DirectoryFailed> for PartitionHost {
+    type Result = ();
+
+    fn handle(&mut self, DirectoryFailed(id): DirectoryFailed, _: &mut Context<Self>) {
+        self.leave_directory(id);
     }
 }
 

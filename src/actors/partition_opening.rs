@@ -9,11 +9,12 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::clock::Clock;
-use super::log::{LogActor, Reconfigure, ReportTo, StartEpoch};
+use super::homeless::HomelessPartitions;
+use super::log::{LogActor, LogFailed, Reconfigure, ReportTo, StartEpoch};
 use super::log_dir::{LogDir, ResidentLog};
-use super::log_dirs::LogDirs;
+use super::log_dirs::{Home, LogDirs};
 use super::log_opening::LogSite;
-use super::log_upkeep::{Close, Delete};
+use super::log_upkeep::{Abandon, Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
@@ -54,7 +55,8 @@ pub struct Residence {
     /// Its log's actor.
     pub log: Addr<LogActor>,
     name: TopicPartition,
-    dir: Arc<LogDir>,
+    /// Where it was opened; it may have moved since.
+    opened_in: Arc<LogDir>,
     dirs: Arc<LogDirs>,
 }
 
@@ -71,13 +73,15 @@ struct PartitionSite {
     key: PartitionKey,
     assignment: Assignment,
     config: PartitionConfig,
+    /// The directory in which the metadata has it.
+    recorded: DirectoryId,
     log: LogSite,
 }
 
 impl Residence {
     /// Tells the partition and its log what the image says of them now.
     pub fn tell(&self, broker: BrokerId, rules: &Rules, partition: &PartitionImage) {
-        self.dir.reconfigure(&self.name, &rules.log);
+        self.dir().reconfigure(&self.name, &rules.log);
         self.log.do_send(Reconfigure(Arc::clone(&rules.log)));
         if partition.leader == broker {
             self.log.do_send(StartEpoch(partition.leader_epoch));
@@ -89,8 +93,9 @@ impl Residence {
     }
 
     /// The directory it lives in.
-    pub(super) fn dir(&self) -> &Arc<LogDir> {
-        &self.dir
+    pub(super) fn dir(&self) -> Arc<LogDir> {
+        let home = self.dirs.home_of(&self.name);
+        home.unwrap_or_else(|| Arc::clone(&self.opened_in))
     }
 
     /// Closes its log for a clean stop, and has the directory remember it. Begins at once; comes
@@ -105,10 +110,17 @@ impl Residence {
                 return Ok(None);
             };
             if let Some(closed) = closed? {
-                self.dir.remember_closed(self.name.clone(), closed);
+                self.dir().remember_closed(self.name.clone(), closed);
             }
             Ok(Some(self.name))
         }
+    }
+
+    /// Ends the partition because its directory has failed: who waits is told that nobody knows.
+    pub(super) fn leave_failed(self) {
+        self.partition.do_send(LogFailed);
+        self.partition.do_send(Retire);
+        self.log.do_send(Abandon);
     }
 
     /// Ends the partition and renames its directory; the files go later. Begins at once; comes back
@@ -120,12 +132,16 @@ impl Residence {
             // What stays is set aside when a topic of that name comes again.
             match deletion.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => log::error!("{} was not deleted: {error}", self.name),
+                Ok(Err(error)) => {
+                    log::error!("{} was not deleted: {error}", self.name);
+                    self.dir().fail_if_device(&error);
+                }
                 Err(_) => log::error!("{} was not deleted: its log failed earlier", self.name),
             }
-            self.dir.move_out(&self.name);
+            let dir = self.dir();
+            dir.move_out(&self.name);
             self.dirs.forget(&self.name);
-            self.dir
+            dir
         }
     }
 }
@@ -170,6 +186,7 @@ impl Opening {
         image: &Image,
     ) -> BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> {
         let mut sites: BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> = BTreeMap::new();
+        let mut homeless = HomelessPartitions::new(self.broker, image);
         let mut rules = self.rules(image);
         for key in keys {
             let Some((topic, partition)) = find(image, &key) else {
@@ -179,17 +196,24 @@ impl Opening {
                 continue;
             }
             let name = TopicPartition::new(Arc::clone(&topic.name), key.1);
-            let Some(dir) = self.dirs.home(&name) else {
-                log::error!("{name} is offline: every log directory has failed");
-                continue;
+            let recorded = partition.directory_of(self.broker);
+            let Home { dir, rivals } = match self.dirs.home(&name, recorded, homeless.directories())
+            {
+                Ok(home) => home,
+                Err(why) => {
+                    homeless.add(key, &name, recorded, why);
+                    continue;
+                }
             };
             let rules = rules.of(topic);
             let site = PartitionSite {
                 key,
                 assignment: assignment(partition),
                 config: rules.partition,
+                recorded,
                 log: LogSite {
                     dir: Arc::clone(&dir),
+                    rivals,
                     name,
                     topic_id: key.0,
                     config: Arc::clone(&rules.log),
@@ -201,14 +225,18 @@ impl Opening {
             let (_, sites) = sites.entry(dir.id()).or_insert_with(|| (dir, Vec::new()));
             sites.push(site);
         }
+        self.dirs.report(homeless.tell());
         sites
     }
 
     /// Opens partitions of one directory in one job.
     async fn open_some(&self, dir: Arc<LogDir>, sites: Vec<PartitionSite>) -> Vec<Opened> {
         let job = move || -> Vec<_> {
-            let open = |site: PartitionSite| {
-                let log = panic::catch_unwind(AssertUnwindSafe(|| site.log.open()));
+            let open = |mut site: PartitionSite| {
+                let log = panic::catch_unwind(AssertUnwindSafe(|| {
+                    site.log.settle_rivals()?;
+                    site.log.open()
+                }));
                 site.log.note_done(matches!(log, Ok(Ok(_))));
                 (site, log)
             };
@@ -219,21 +247,33 @@ impl Opening {
             return Vec::new();
         };
         let mut opened = Vec::with_capacity(done.len());
+        let mut placed = Vec::new();
         for (site, log) in done {
+            if !Arc::ptr_eq(&site.log.dir, &dir) {
+                self.dirs.rehome(&site.log.name, &site.log.dir);
+            }
             let log = log.unwrap_or_else(|_| {
                 (self.on_panic)("log");
                 let path = dir.path().clone();
                 Err(StorageError::Poisoned { path })
             });
             match log {
-                Ok((log, high_watermark)) => opened.push(self.move_in(site, log, high_watermark)),
+                Ok((log, high_watermark)) => {
+                    let directory = site.log.dir.id();
+                    if site.recorded != directory {
+                        placed.push((site.key, directory));
+                    }
+                    opened.push(self.move_in(site, log, high_watermark));
+                }
                 Err(error) => {
                     log::error!("{} is offline: {error}", site.log.name);
                     // It was not recovered now, so it must be at the next start.
                     dir.mark_unclean();
+                    dir.fail_if_device(&error);
                 }
             }
         }
+        self.dirs.report(placed);
         opened
     }
 
@@ -282,7 +322,7 @@ impl Opening {
                 partition,
                 log,
                 name,
-                dir,
+                opened_in: dir,
                 dirs: Arc::clone(&self.dirs),
             },
         }

@@ -92,7 +92,10 @@ impl<'a> ClusterView<'a> {
             offline: partition
                 .replicas
                 .iter()
-                .filter(|replica| !self.can_reach(**replica))
+                .filter(|replica| {
+                    let lost = self.image.is_in_offline_directory(partition, **replica);
+                    lost || !self.can_reach(**replica)
+                })
                 .map(|replica| replica.0)
                 .collect(),
         }

@@ -173,6 +173,10 @@ pub fn find_led_partition(
     if partition.leader == broker {
         return Ok(partition);
     }
+    if partition.leader == BrokerId::NONE && partition.isr.contains(&broker) {
+        // It would lead, were its log directory not offline (`HostedPartition.Offline`).
+        return Err((ErrorCode::KafkaStorageError, None));
+    }
     Err((
         ErrorCode::NotLeaderOrFollower,
         Some(current_leader(partition)),

@@ -81,5 +81,6 @@ fn describe(report: LogDirReport, asked: &Asked) -> DescribeLogDirsResult {
             .collect(),
         total_bytes: report.total_bytes,
         usable_bytes: report.usable_bytes,
+        is_cordoned: report.is_cordoned,
     })
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::data_path::DataPath;
+use crate::actors::moving::Wish;
 use crate::coordination::messages as group;
 use crate::coordination::messages::{GroupError, Summary};
 use crate::metadata::controller::{Reply, Request};
@@ -187,6 +188,8 @@ pub struct LogDirReport {
     pub total_bytes: i64,
     /// What is free of it, -1 when unknown.
     pub usable_bytes: i64,
+    /// Whether it takes no new replicas (KIP-1066).
+    pub is_cordoned: bool,
     /// The replicas in it.
     pub replicas: Vec<LogDirReplica>,
 }
@@ -195,6 +198,10 @@ pub struct LogDirReport {
 pub trait AskLogDirs {
     /// Every directory with its replicas.
     fn log_dirs(&self) -> LocalBoxFuture<'_, Vec<LogDirReport>>;
+
+    /// Puts replicas into other directories; answers when the moves have begun, in the order of the
+    /// wishes.
+    fn move_replicas(&self, wishes: Vec<Wish>) -> LocalBoxFuture<'_, Vec<ErrorCode>>;
 }
 
 /// How much a logger says, in the words of Kafka's tools.

@@ -5,6 +5,7 @@
 //! [`gateway`]. Architecture invariant: Kafka's error codes are chosen here, in [`errors`].
 
 mod alter_configs;
+pub(crate) mod alter_replica_log_dirs;
 mod alteration;
 mod api_versions;
 mod cluster_view;

@@ -71,6 +71,7 @@ fn log_directories_are_told_with_what_was_asked_for_in_them() {
             error: ErrorCode::None,
             total_bytes: 1000,
             usable_bytes: 400,
+            is_cordoned: true,
             replicas: vec![replica("b", 0, 69), replica("a", 1, 0), replica("b", 1, 7)],
         },
         LogDirReport {
@@ -78,6 +79,7 @@ fn log_directories_are_told_with_what_was_asked_for_in_them() {
             error: ErrorCode::KafkaStorageError,
             total_bytes: -1,
             usable_bytes: -1,
+            is_cordoned: false,
             replicas: vec![],
         },
     ];

@@ -8,13 +8,13 @@ use std::rc::Rc;
 use super::gateway::Gateway;
 use super::peer::Peer;
 use super::{
-    alter_configs, api_versions, consumer_group_describe, consumer_group_heartbeat,
-    create_partitions, create_topics, delete_groups, delete_records, delete_topics,
-    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
-    describe_quorum, describe_topic_partitions, dispatch, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources,
-    list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, produce, sync_group, update_features,
+    alter_configs, alter_replica_log_dirs, api_versions, consumer_group_describe,
+    consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records,
+    delete_topics, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_topic_partitions, dispatch, fetch,
+    find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group,
+    leave_group, list_config_resources, list_groups, list_offsets, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group, update_features,
 };
 use crate::net::{LocalBoxFuture, Reply};
 use crate::protocol::{RequestHead, api_key};
@@ -126,6 +126,12 @@ pub static API_TABLE: &[Row] = &[
         DescribeConfigsRequest
     ),
     row!(ALTER_CONFIGS, 0..=2, alter_configs, AlterConfigsRequest),
+    row!(
+        ALTER_REPLICA_LOG_DIRS,
+        1..=2,
+        alter_replica_log_dirs,
+        AlterReplicaLogDirsRequest
+    ),
     row!(
         DESCRIBE_LOG_DIRS,
         1..=5,

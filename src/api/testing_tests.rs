@@ -19,6 +19,7 @@ use super::gateway::{
 };
 use super::peer::Connection;
 use crate::actors::clock::Clock;
+use crate::actors::moving::Wish;
 use crate::actors::partition_host::PartitionRouter;
 use crate::config::keys;
 use crate::coordination::messages as group;
@@ -28,7 +29,7 @@ use crate::metadata::controller::{
     BrokerRegistration, Controller, ControllerConfig, Reply, Request,
 };
 use crate::metadata::{ConfigTables, Endpoint, Image, TopicSettings};
-use crate::model::{BrokerId, Timestamp, Uuid};
+use crate::model::{BrokerId, ErrorCode, Timestamp, Uuid};
 use crate::net::{self, LocalBoxFuture};
 use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::protocol::messages::{Answer, CreateTopicsRequest, CreateTopicsResponse};
@@ -93,6 +94,15 @@ impl AskQuorum for FakeNode {
 impl AskLogDirs for FakeNode {
     fn log_dirs(&self) -> LocalBoxFuture<'_, Vec<LogDirReport>> {
         Box::pin(std::future::ready(self.log_dirs.borrow().clone()))
+    }
+
+    fn move_replicas(&self, wishes: Vec<Wish>) -> LocalBoxFuture<'_, Vec<ErrorCode>> {
+        let answer = |wish: Wish| match (wish.to.to_str(), wish.key) {
+            (Some("/data"), Some(_)) => ErrorCode::None,
+            (Some("/data"), None) => ErrorCode::ReplicaNotAvailable,
+            _ => ErrorCode::LogDirNotFound,
+        };
+        Box::pin(std::future::ready(wishes.into_iter().map(answer).collect()))
     }
 }
 
@@ -209,6 +219,7 @@ impl Desk {
                 node: BrokerId(1),
                 num_partitions: 1,
                 default_replication_factor: 1,
+                log_dirs: Vec::new(),
             })),
             image: Arc::clone(&image),
             random: Cell::new(0),

@@ -12,12 +12,15 @@ use crate::actors::disk_threads::DiskThreads;
 use crate::actors::log_dir::{
     EndRounds, LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
 };
-use crate::actors::log_dir_opening::{TakenDirectory, take_directories};
+use crate::actors::log_dir_opening::{
+    DirectoryRefused, FoundDirectories, TakenDirectory, take_directories,
+};
 use crate::actors::log_dirs::LogDirs;
+use crate::actors::moving::LeftCopy;
 use crate::actors::scrubber::{ScrubPace, Scrubber};
 use crate::config::ServerConfig;
 use crate::metadata::Image;
-use crate::model::{ClusterId, TopicPartition, Uuid};
+use crate::model::{ClusterId, DirectoryId, TopicPartition, Uuid};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::{OpenFiles, StorageError, log_dir};
 use crate::telemetry::metrics::Metrics;
@@ -37,6 +40,8 @@ pub(super) struct Disks {
     pub(super) log_dirs: Arc<LogDirs>,
     /// Whether some directory was in use when the last broker died.
     pub(super) unclean: bool,
+    /// Copies that moves of the last broker have left.
+    pub(super) copies: Vec<LeftCopy>,
     disk: Arc<dyn Disk>,
     rounds: Vec<Addr<LogDirActor>>,
     /// Held until the broker has stopped.
@@ -51,33 +56,53 @@ impl Disks {
     ) -> Result<Disks, StartError> {
         let disk = Arc::clone(&environment.disk);
         let random = &environment.random;
-        let new_cluster_id = Uuid::from_random(random()).to_string();
-        let (cluster_id, taken) = take_directories(
+        let FoundDirectories {
+            cluster: cluster_id,
+            taken,
+            mut unusable,
+        } = take_directories(
             disk.as_ref(),
-            &config.log_dirs.directories,
+            &config.log_dirs.absolute(),
             config.node.id,
-            new_cluster_id,
+            Uuid::from_random(random()).to_string(),
             &|| random(),
         )?;
+        let metadata = config.log_dirs.absolute_metadata();
+        if let Some(at) = unusable.iter().position(|(path, _)| *path == metadata) {
+            let (_, error) = unusable.swap_remove(at);
+            return Err(DirectoryRefused::Storage(error).into());
+        }
+        for (path, error) in &unusable {
+            log::error!(
+                "the log directory {} is offline until the next start: {error}",
+                path.display()
+            );
+        }
         let unclean = taken
             .iter()
             .any(|dir| dir.clean_shutdown.is_none() && !dir.is_new);
         let open_files = Arc::new(OpenFiles::new(config.limits.open_files_max));
-        let (mut dirs, mut locks) = (Vec::new(), Vec::new());
+        let (mut dirs, mut locks, mut copies) = (Vec::new(), Vec::new(), Vec::new());
         let mut found: BTreeMap<TopicPartition, usize> = BTreeMap::new();
-        for (index, taken) in taken.into_iter().enumerate() {
+        let mut rivals: BTreeMap<TopicPartition, Vec<usize>> = BTreeMap::new();
+        for (index, mut taken) in taken.into_iter().enumerate() {
             for name in &taken.partitions {
-                if found.insert(name.clone(), index).is_some() {
-                    log::error!(
-                        "{name} is in several log directories; the one in {} is used, move the other away",
-                        taken.path.display()
-                    );
+                if found.contains_key(name) {
+                    rivals.entry(name.clone()).or_default().push(index);
+                } else {
+                    found.insert(name.clone(), index);
                 }
             }
             tell_some(
                 &taken.strange,
                 "is nothing of this broker's; it is left alone",
             );
+            let dir = taken.path.clone();
+            copies.extend(taken.copies.drain(..).map(|(name, path)| LeftCopy {
+                name,
+                dir: dir.clone(),
+                path,
+            }));
             locks.push(Arc::clone(&taken.lock));
             let open_files = Arc::clone(&open_files);
             dirs.push(start_directory(config, environment, taken, open_files)?);
@@ -86,11 +111,13 @@ impl Disks {
         let metrics = &environment.metrics;
         let rounds = rounds.map(|(index, dir)| start_rounds(config, dir, index == 0, metrics));
         let rounds = rounds.collect();
-        let log_dirs = Arc::new(LogDirs::new(dirs, found));
+        let unusable = unusable.into_iter().map(|(path, _)| path).collect();
+        let log_dirs = LogDirs::new(dirs, found).with_trouble(unusable, rivals);
         Ok(Disks {
             cluster_id,
-            log_dirs,
+            log_dirs: Arc::new(log_dirs),
             unclean,
+            copies,
             disk,
             rounds,
             _locks: locks,
@@ -101,6 +128,11 @@ impl Disks {
     pub(super) async fn leave_cleanly(&self, broker_epoch: i64) -> Result<(), StorageError> {
         let mut left = Ok(());
         for (dir, rounds) in self.log_dirs.all().iter().zip(&self.rounds) {
+            if dir.is_offline() {
+                rounds.do_send(EndRounds);
+                log::warn!("{} has failed and is left as it is", dir.path().display());
+                continue;
+            }
             // An actor that is gone has panicked; then this stop is not a clean one.
             let path = dir.path().clone();
             let written = rounds.send(LastCheckpoint).await;
@@ -119,6 +151,13 @@ impl Disks {
             left = left.and(marked);
         }
         left
+    }
+
+    /// The directories that can be used now.
+    pub(super) fn online(&self) -> Vec<DirectoryId> {
+        let all = self.log_dirs.all().iter();
+        let online = all.filter(|dir| !dir.is_offline());
+        online.map(|dir| dir.id()).collect()
     }
 
     /// Ends the threads of every directory once they have done what was begun.

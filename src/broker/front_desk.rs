@@ -1,4 +1,4 @@
-//! What the front desk asks downstairs, plugged in: controller, quorum, log directories, loggers.
+//! What the front desk asks downstairs, plugged in: controller, quorum, loggers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +8,12 @@ use actix::prelude::*;
 use log::LevelFilter;
 
 use crate::actors::controller::{AskController as Ask, ControllerActor};
-use crate::actors::log_dirs::LogDirs;
 use crate::actors::quorum::{QuorumActor, QuorumStatus as AskStatus};
 use crate::api::gateway::{
-    AskController, AskLogDirs, AskQuorum, ControllerUnavailable, LogDirReplica, LogDirReport,
-    LogLevel, Loggers, QuorumReplica, QuorumStatus,
+    AskController, AskQuorum, ControllerUnavailable, LogLevel, Loggers, QuorumReplica, QuorumStatus,
 };
 use crate::metadata::controller::{Reply, Request};
-use crate::model::{BrokerId, ErrorCode, Timestamp, Uuid};
+use crate::model::{BrokerId, Timestamp, Uuid};
 use crate::net::LocalBoxFuture;
 use crate::telemetry::log_levels::LogLevels;
 
@@ -42,48 +40,6 @@ impl AskController for Controller {
                 Ok(Ok(Ok(reply))) => Ok(reply),
                 Ok(Ok(Err(_)) | Err(_)) => Err(ControllerUnavailable::Gone),
             }
-        })
-    }
-}
-
-/// This broker's log directories.
-pub(super) struct Directories(pub(super) Arc<LogDirs>);
-
-impl AskLogDirs for Directories {
-    fn log_dirs(&self) -> LocalBoxFuture<'_, Vec<LogDirReport>> {
-        Box::pin(async move {
-            let mut reports = Vec::new();
-            for dir in self.0.all() {
-                let space = {
-                    let dir = Arc::clone(dir);
-                    let threads = dir.threads().clone();
-                    threads.run(move || dir.disk().space(dir.path())).await
-                };
-                let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-                let (total_bytes, usable_bytes) = match space {
-                    Ok(Ok(space)) => (bytes(space.total), bytes(space.free)),
-                    _ => (-1, -1),
-                };
-                let replicas = dir.list().into_iter().map(|(name, log)| LogDirReplica {
-                    topic: name.topic,
-                    partition: name.partition,
-                    size_bytes: bytes(log.reader.size()),
-                    offset_lag: (log.gauges.high_watermark() - log.reader.log_end_offset()).max(0),
-                    is_future: false,
-                });
-                reports.push(LogDirReport {
-                    path: dir.path().display().to_string(),
-                    error: if dir.is_offline() {
-                        ErrorCode::KafkaStorageError
-                    } else {
-                        ErrorCode::None
-                    },
-                    total_bytes,
-                    usable_bytes,
-                    replicas: replicas.collect(),
-                });
-            }
-            reports
         })
     }
 }

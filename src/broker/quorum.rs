@@ -81,6 +81,7 @@ impl Quorum {
             node: config.node.id,
             num_partitions: config.topics.partitions,
             default_replication_factor: config.topics.replication_factor,
+            log_dirs: config.log_dirs.names(),
         });
         let random = Arc::clone(&environment.random);
         let controller = ControllerActor::new(

@@ -12,8 +12,9 @@ use arc_swap::ArcSwap;
 use tokio::io::DuplexStream;
 
 use super::Environment;
+use super::directories::Directories;
 use super::doors::IN_PROCESS;
-use super::front_desk::{Controller, Directories, Levels, QuorumState};
+use super::front_desk::{Controller, Levels, QuorumState};
 use super::groups::Groups;
 use super::quorum::Quorum;
 use super::running::Running;
@@ -21,6 +22,7 @@ use crate::actors::clock::Clock;
 use crate::actors::connection::ConnectionActor;
 use crate::actors::groups::router::GroupRouter;
 use crate::actors::log_dirs::LogDirs;
+use crate::actors::moving::Mover;
 use crate::actors::observe::{OnPanic, PanicWatch};
 use crate::actors::partition_host::PartitionRouter;
 use crate::actors::settings::SettingsSource;
@@ -51,6 +53,7 @@ pub(super) struct ReceptionParts {
     facts: Arc<BrokerFacts>,
     quorum: Quorum,
     log_dirs: Arc<LogDirs>,
+    mover: Addr<Mover>,
     log_levels: Option<Arc<LogLevels>>,
     router: PartitionRouter,
     groups: GroupRouter,
@@ -81,6 +84,7 @@ impl ReceptionParts {
             }),
             quorum: broker.quorum.clone(),
             log_dirs: Arc::clone(&broker.disks.log_dirs),
+            mover: broker.caretakers.mover.clone(),
             log_levels: environment.log_levels.clone(),
             router: broker.router.clone(),
             groups: broker.groups.clone(),
@@ -175,7 +179,10 @@ impl Reception {
             facts: parts.facts,
             controller: Rc::new(Controller(parts.quorum.controller)),
             quorum: Rc::new(QuorumState(parts.quorum.quorum)),
-            log_dirs: Rc::new(Directories(parts.log_dirs)),
+            log_dirs: Rc::new(Directories {
+                dirs: parts.log_dirs,
+                mover: parts.mover,
+            }),
             groups: Rc::new(groups),
             loggers: Rc::new(Levels(parts.log_levels)),
             complaints: Arc::clone(&parts.context.complaints),

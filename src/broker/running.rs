@@ -14,18 +14,23 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StopError;
+use super::directories::Caretakers;
 use super::disks::Disks;
 use super::doors::{AddListenerError, Doors};
 use super::quorum::Quorum;
 use super::starting::register;
 use crate::actors::cleaner::{CleanerActor, StopCleaning};
 use crate::actors::controller::{AskController, ControllerUnavailable};
+use crate::actors::directory_keeper::Registered;
 use crate::actors::groups::router::GroupRouter;
 use crate::actors::log_dir::LogDir;
+use crate::actors::moving::{LeftCopy, Resume, StopMoves};
 use crate::actors::partition_host::{CloseAll, PartitionRouter};
 use crate::actors::placement::Placement;
+use crate::api::alter_replica_log_dirs::replica_here;
 use crate::metadata::Image;
 use crate::metadata::controller::{BrokerRegistration, Reply, Request};
+use crate::model::BrokerId;
 use crate::net::{ConnectionQuota, Shutdown};
 
 /// How long a stop waits for actors that have nothing left to do but to end.
@@ -111,6 +116,7 @@ pub(super) struct Running {
     pub(super) groups: GroupRouter,
     pub(super) cleaner: Addr<CleanerActor>,
     pub(super) quorum: Quorum,
+    pub(super) caretakers: Caretakers,
     pub(super) disks: Disks,
     pub(super) places: Places,
     pub(super) doors: Option<Doors>,
@@ -171,12 +177,33 @@ impl Running {
         registration.endpoints.push(endpoint);
         // What this run found at its start was told at its start.
         registration.unclean = false;
+        registration.directories = self.disks.online();
         register(&self.quorum, registration.clone())
             .await
             .map_err(AddListenerError::Registration)?;
         self.registration = registration;
+        let again = Registered(self.broker_epoch);
+        self.caretakers.keeper.do_send(again);
         doors.open(&name, listener);
         Ok(bound)
+    }
+
+    /// The broker has registered and its partitions are open: what comes now is new, and what an
+    /// earlier life had begun goes on.
+    pub(super) fn look_after_directories(&mut self, broker: BrokerId) {
+        let image = self.image.load();
+        self.disks.log_dirs.note_started();
+        let registered = Registered(self.broker_epoch);
+        self.caretakers.keeper.do_send(registered);
+        self.disks.tell_unknown(&image);
+        let copies = std::mem::take(&mut self.disks.copies).into_iter();
+        let known = |copy: LeftCopy| {
+            let key = replica_here(&image, &copy.name, broker);
+            (copy, key)
+        };
+        self.caretakers
+            .mover
+            .do_send(Resume(copies.map(known).collect()));
     }
 
     async fn stop(self) -> Result<(), StopError> {
@@ -184,6 +211,8 @@ impl Running {
         self.wait_for_connections().await;
         // A cleaner that is gone cleans nothing.
         let _ = self.cleaner.send(StopCleaning).await;
+        // A mover that is gone has panicked, and moves nothing.
+        let _ = self.caretakers.mover.send(StopMoves).await;
         let mut closed = Ok(());
         for host in self.router.hosts() {
             // A host that is gone has panicked, and its logs will be recovered.

@@ -93,7 +93,7 @@ pub(super) fn registration(
         incarnation: Uuid::from_random((environment.random)()),
         endpoints,
         rack: config.node.rack.clone(),
-        directories: disks.log_dirs.all().iter().map(|dir| dir.id()).collect(),
+        directories: disks.online(),
         unclean: disks.unclean,
     }
 }

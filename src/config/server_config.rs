@@ -15,7 +15,7 @@ use super::listeners::{Listeners, listeners, overrides_per_ip};
 use super::values::{Place, StaticValues};
 use super::{properties, removed, rules, suggest};
 use crate::metadata::ConfigTables;
-use crate::metadata::config_check::check_value;
+use crate::metadata::config_check::{CORDONED_LOG_DIRS, check_cordoned, check_value};
 use crate::model::BrokerId;
 use crate::model::config_key::{Allowed, ConfigKey, ConfigType};
 
@@ -55,6 +55,26 @@ pub struct LogDirsConfig {
     pub directories: Vec<PathBuf>,
     /// `metadata.log.dir`, or the first of them.
     pub metadata: PathBuf,
+}
+
+impl LogDirsConfig {
+    /// The directories as Kafka tells of them: from the root on, whatever the process does later.
+    pub fn absolute(&self) -> Vec<PathBuf> {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        self.directories.iter().map(absolute).collect()
+    }
+
+    /// The directory of the metadata in the same way.
+    pub fn absolute_metadata(&self) -> PathBuf {
+        std::path::absolute(&self.metadata).unwrap_or_else(|_| self.metadata.clone())
+    }
+
+    /// Every name by which they may be meant: as they were given, and from the root on.
+    pub fn names(&self) -> Vec<String> {
+        let given = self.directories.iter().cloned();
+        let all = given.chain(self.absolute());
+        all.map(|path| path.display().to_string()).collect()
+    }
 }
 
 /// Options of client sockets.
@@ -383,10 +403,14 @@ fn log_dirs(values: &StaticValues) -> Result<LogDirsConfig, ConfigError> {
         .text("metadata.log.dir")
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| first.clone());
-    Ok(LogDirsConfig {
+    let log_dirs = LogDirsConfig {
         directories,
         metadata: PathBuf::from(metadata),
-    })
+    };
+    let cordoned = values.text(CORDONED_LOG_DIRS).unwrap_or_default();
+    check_cordoned(&cordoned, &log_dirs.names())
+        .map_err(|error| ConfigError::combination(error.0))?;
+    Ok(log_dirs)
 }
 
 fn sockets(values: &StaticValues) -> Result<SocketConfig, ConfigError> {

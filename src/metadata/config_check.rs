@@ -15,6 +15,9 @@ pub const VALUE_BYTES_MAX: usize = i16::MAX as usize;
 /// How many keys may be set on one resource. Only brokers take keys nobody knows.
 pub const VALUES_PER_RESOURCE_MAX: usize = 1000;
 
+/// Which log directories of a broker take no new partitions.
+pub const CORDONED_LOG_DIRS: &str = "cordoned.log.dirs";
+
 const GZIP_LEVEL: &str = "compression.gzip.level";
 const THROTTLED_REPLICAS: [&str; 2] = [
     "follower.replication.throttled.replicas",
@@ -141,6 +144,29 @@ fn check_replicas(name: &str, listed: &[&str]) -> Result<(), String> {
         "{name} must be the literal '*' or a list of replicas in the following format: \
          [partitionId]:[brokerId],[partitionId]:[brokerId],..."
     ))
+}
+
+/// Judges which log directories take no new partitions (KIP-1066): those of the broker, whose names
+/// are given, or `*` for all.
+pub fn check_cordoned(text: &str, log_dirs: &[String]) -> Result<(), InvalidConfigValue> {
+    let listed: Vec<&str> = entries(text).collect();
+    if listed == ["*"] {
+        return Ok(());
+    }
+    if listed.contains(&"*") {
+        return Err(InvalidConfigValue(format!(
+            "When {CORDONED_LOG_DIRS} is set to *, it must not contain other values"
+        )));
+    }
+    let known = |entry: &&&str| log_dirs.iter().any(|dir| dir == **entry);
+    match listed.iter().find(|entry| !known(entry)) {
+        None => Ok(()),
+        Some(entry) => Err(InvalidConfigValue(format!(
+            "Invalid value {text} for configuration {CORDONED_LOG_DIRS}: Invalid entry in \
+             {CORDONED_LOG_DIRS}: {entry}. All cordoned log dirs must be entries of log.dirs or \
+             log.dir."
+        ))),
+    }
 }
 
 /// Judges all values that a topic shall have: `layers` are those around it.

@@ -18,4 +18,5 @@ pub use delta::{Delta, PartitionDelta, Touched};
 pub use image::{BrokerImage, ConfigValues, Endpoint, Image, PartitionImage, TopicImage};
 pub use records::{ConfigResource, MetadataRecord, ResourceKind};
 pub use refusal::Refusal;
+pub(crate) use topic_settings::entries;
 pub use topic_settings::{CompressionType, ThrottledReplicas, TopicSettings};

@@ -125,6 +125,11 @@ impl StorageError {
         )
     }
 
+    /// Whether the device itself refused, so that nothing on it can be relied on.
+    pub fn is_of_device(&self) -> bool {
+        matches!(self, StorageError::Failed { .. })
+    }
+
     /// Whether there was no space, so that trying again later is right.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, StorageError::OutOfSpace { .. })

@@ -3,12 +3,16 @@
 mod binary;
 mod codec_differential;
 mod damage;
+mod disks;
 mod embedded;
 mod embedded_alone;
 mod embedded_host;
 mod groups;
+mod history;
 mod hostile;
 mod house;
+mod kill;
+mod kill_client;
 mod retention;
 mod server;
 mod strange;

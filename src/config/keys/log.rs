@@ -17,12 +17,11 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("An older name of `log.dirs`, used when that is not given.")
         .deviates("No default of its own."),
     list("cordoned.log.dirs", "")
-        .only("", "Cordoning directories is not built yet; leave it out.")
-        .doc("Directories that take no new partition."),
+        .cluster_wide()
+        .doc("Those of `log.dirs` that take no new partition and are no destination of a move; `*` for all."),
     long("log.dir.failure.timeout.ms", "30000")
         .at_least(1)
-        .doc("In Kafka, how long a failed directory may stay unreported to the controller before the broker stops.")
-        .deviates("Without effect: the controller is inside this node."),
+        .doc("How long a failed directory may stay unknown to the controller before the broker stops."),
     int("num.recovery.threads.per.data.dir", "2")
         .at_least(1)
         .at_start_here()

@@ -36,11 +36,11 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("alter.log.dirs.replication.quota.window.num", "11")
         .at_least(1)
         .doc("How many samples the throttle of moves between directories is measured over.")
-        .deviates(NO_QUOTAS),
+        .deviates("Without effect: each piece of a move is paid for before the next is copied."),
     int("alter.log.dirs.replication.quota.window.size.seconds", "1")
         .at_least(1)
         .doc("How long one of these samples is.")
-        .deviates(NO_QUOTAS),
+        .deviates("Without effect: each piece of a move is paid for before the next is copied."),
     class("client.quota.callback.class")
         .doc("In Kafka, a class that decides what quota a client has."),
 ];
@@ -64,6 +64,5 @@ pub(super) const DYNAMIC_ONLY: &[ConfigKey] = &[
     )
     .at_least(0)
     .cluster_wide()
-    .doc("Bytes per second partitions moving between directories may use.")
-    .deviates(UNTHROTTLED),
+    .doc("Bytes per second that all partitions moving between directories may use together; 0 stops them."),
 ];

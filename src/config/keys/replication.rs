@@ -55,8 +55,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("In Kafka, threads that fetch from each leader.")
         .deviates(NO_POOL),
     unset("num.replica.alter.log.dirs.threads", ConfigType::Int)
-        .doc("In Kafka, threads that move partitions between directories.")
-        .deviates("Without effect: partitions do not move between directories yet."),
+        .at_least(1)
+        .doc("How many partitions are copied from one directory to another at the same time; as many as there are directories when it is not set.")
+        .deviates("They share the disk threads of their directories."),
     long("replica.high.watermark.checkpoint.interval.ms", "5000")
         .doc("How often it is written down up to where each partition is committed."),
     unset("replica.selector.class", ConfigType::String)

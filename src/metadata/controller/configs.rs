@@ -10,7 +10,8 @@ use super::Planner;
 use super::requests::{ConfigOperation, Operation};
 use super::topics::invalid_name;
 use crate::metadata::config_check::{
-    check_amount, check_broker, check_group, check_known, check_topic, check_value,
+    CORDONED_LOG_DIRS, check_amount, check_broker, check_cordoned, check_group, check_known,
+    check_topic, check_value,
 };
 use crate::metadata::config_layers::ConfigLayers;
 use crate::metadata::image::ConfigValues;
@@ -237,8 +238,13 @@ impl Planner<'_, '_> {
                  specified: [{of_one}]"
             )));
         }
+        let mine = broker.is_empty() || broker == self.config().node.to_string();
         for (key, value) in new() {
             check_value(key, value).map_err(|error| Refusal::InvalidRequest(error.0))?;
+            if key.name == CORDONED_LOG_DIRS && mine {
+                check_cordoned(value, &self.config().log_dirs)
+                    .map_err(|error| Refusal::InvalidRequest(error.0))?;
+            }
         }
         let id = broker.parse().map_or(self.config().node, BrokerId);
         let now = ConfigLayers::of_broker(self.image(), tables, id);

@@ -48,6 +48,8 @@ pub struct ControllerConfig {
     pub num_partitions: i32,
     /// `default.replication.factor`, for topics created with -1.
     pub default_replication_factor: i16,
+    /// The log directories of the node, by every path they are known by.
+    pub log_dirs: Vec<String>,
 }
 
 /// The controller machine.

@@ -37,6 +37,7 @@ impl Cluster {
             node: BrokerId(1),
             num_partitions: 1,
             default_replication_factor: 1,
+            log_dirs: vec!["/a".to_owned(), "/b".to_owned()],
         });
         let mut cluster = Cluster {
             controller,

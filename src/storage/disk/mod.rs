@@ -8,6 +8,7 @@
 pub(crate) mod counting;
 mod faulty;
 mod memory;
+mod mounted;
 #[cfg(test)]
 pub(crate) mod seeded;
 mod system;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 
 pub use faulty::{Call, FaultyDisk};
 pub use memory::MemoryDisk;
+pub use mounted::MountedDisk;
 pub use system::SystemDisk;
 
 use super::StorageError;

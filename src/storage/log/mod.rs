@@ -18,11 +18,13 @@ mod config;
 mod damage;
 mod flush;
 mod mending;
+mod moving;
 pub(crate) mod producers;
 mod reader;
 mod replacing;
 mod retention;
 mod roll;
+pub(crate) mod segment_times;
 #[cfg(test)]
 mod tests;
 mod timestamps;
@@ -40,6 +42,7 @@ pub use closed::ClosedLog;
 pub use config::LogConfig;
 pub use damage::{Damage, DamageWatch, Inspection, Suspect, Verdict};
 pub use flush::{FlushJob, Flushed};
+pub use moving::{Blueprint, Chunk, CopyError};
 pub use reader::{LogReader, ReadError};
 pub use replacing::Replacement;
 pub use retention::{DeletedFiles, DeletionReason};
@@ -145,7 +148,8 @@ impl Log {
         Ok((log, report))
     }
 
-    /// As [`Self::open`], telling how far it is.
+    /// As [`Self::open`], telling how far it is; `closed` is how the last life left the log, if that
+    /// is known: what was put there since is told apart.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -156,9 +160,11 @@ impl Log {
         input: &RecoveryInput,
         now: Timestamp,
         progress: &dyn Progress,
+        closed: Option<&ClosedLog>,
     ) -> Result<(Log, RecoveryReport), StorageError> {
         let site = Site {
             progress,
+            closed,
             ..Site::of(&disk, &directory, &config)
         };
         let recovered = recovery::recover(&site, input, now)?;

@@ -6,15 +6,16 @@
 //! were deleted, is handed over at the end ([`Log::take_over`]). Invariant: readers of the old place
 //! go on at the new one, and never see a mixture.
 
-use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::model::{Offset, Timestamp};
+use crate::model::{Offset, Timestamp, TopicId};
 use crate::record::BatchHeader;
 use crate::storage::StorageError;
+use crate::storage::disk::Disk;
+use crate::storage::producer_state::write_snapshot;
 use crate::storage::recovery::RecoveryInput;
 
 use super::append::AppendError;
@@ -54,6 +55,7 @@ impl From<ReadError> for CopyError {
                 log_start_offset, ..
             } => CopyError::Overtaken { log_start_offset },
             ReadError::Storage(error) => CopyError::Storage(error),
+            damaged @ ReadError::Damaged(_) => CopyError::Damaged(damaged.to_string()),
         }
     }
 }
@@ -75,16 +77,31 @@ impl LogReader {
     /// When the batch cannot be read.
     pub fn copy_start(&self) -> Result<Offset, CopyError> {
         let start = self.log_start_offset();
-        let chunk = self.chunk(start, 1)?;
-        Ok(BatchHeader::parse(&chunk.bytes).map_or(start, |header| header.base_offset.min(start)))
+        let chunk = self.chunk_within(start, 1)?;
+        Ok(chunk.first_offset().map_or(start, |first| first.min(start)))
     }
 
-    /// The batches from `from` on, at least one and beyond that at most `bytes_max` bytes; without
-    /// bytes at the log's end.
+    /// The batches from `from`, the end of a copy, on: at least one, and beyond that at most
+    /// `bytes_max` bytes; none at the log's end.
     ///
     /// # Errors
     /// When they cannot be read, or were deleted.
     pub fn chunk(&self, from: Offset, bytes_max: usize) -> Result<Chunk, CopyError> {
+        let start = self.log_start_offset();
+        if from >= start {
+            return self.chunk_within(from, bytes_max);
+        }
+        // The log may begin inside of the batch that the copy needs next.
+        let chunk = self.chunk_within(start, bytes_max)?;
+        match chunk.first_offset() {
+            Some(first) if first <= from => Ok(chunk),
+            _ => Err(CopyError::Overtaken {
+                log_start_offset: start,
+            }),
+        }
+    }
+
+    fn chunk_within(&self, from: Offset, bytes_max: usize) -> Result<Chunk, CopyError> {
         let plan = self.plan(from, bytes_max, Offset(i64::MAX), true)?;
         let mut bytes = BytesMut::new();
         plan.read(&mut bytes)?;
@@ -95,46 +112,22 @@ impl LogReader {
     }
 }
 
-impl Log {
-    /// An empty copy in `directory`, which must not exist: its first batch will begin at `start`.
-    ///
-    /// # Errors
-    /// When its files cannot be made.
-    pub fn begin_copy(
-        &self,
-        directory: PathBuf,
-        start: Offset,
-        now: Timestamp,
-    ) -> Result<Log, StorageError> {
-        Log::new_copy(
-            &CopyOf {
-                disk: Arc::clone(&self.shared.disk),
-                config: Arc::clone(&self.config),
-                topic_id: self.topic_id,
-                random: self.random,
-            },
-            directory,
-            start,
-            now,
-        )
+impl Chunk {
+    fn first_offset(&self) -> Option<Offset> {
+        let header = BatchHeader::parse(&self.bytes).ok()?;
+        Some(header.base_offset)
     }
+}
 
-    fn new_copy(
-        of: &CopyOf,
-        directory: PathBuf,
-        start: Offset,
-        now: Timestamp,
-    ) -> Result<Log, StorageError> {
-        let input = RecoveryInput {
-            log_start_offset: start,
-            topic_id: of.topic_id,
-            random: of.random,
-            ..RecoveryInput::unknown()
-        };
-        let disk = Arc::clone(&of.disk);
-        let (mut log, _) = Log::open(disk, directory, Arc::clone(&of.config), &input, now)?;
-        log.make_first_segment(start, now)?;
-        Ok(log)
+impl Log {
+    /// What a copy of this log is made with.
+    pub fn blueprint(&self) -> Blueprint {
+        Blueprint {
+            disk: Arc::clone(&self.shared.disk),
+            config: Arc::clone(&self.config),
+            topic_id: self.topic_id,
+            random: self.random,
+        }
     }
 
     /// Appends a piece of the log this is a copy of.
@@ -182,7 +175,10 @@ impl Log {
         self.advance_log_start_offset(start);
         self.producers = original.producers.clone();
         self.config = Arc::clone(&original.config);
-        // Not before there is something for sure: the snapshot is all that some producers are in.
+        // All that says some reigns and producers; without space the copy stays a copy.
+        self.write_epochs()?;
+        self.producers.set_end_offset(self.log_end_offset);
+        write_snapshot(&*self.shared.disk, self.directory(), &self.producers, true)?;
         self.close()?;
         Ok(())
     }
@@ -227,9 +223,34 @@ impl Log {
 }
 
 /// What a copy takes from the log it is made of.
-struct CopyOf {
-    disk: Arc<dyn crate::storage::disk::Disk>,
+#[derive(Debug, Clone)]
+pub struct Blueprint {
+    disk: Arc<dyn Disk>,
     config: Arc<LogConfig>,
-    topic_id: Option<crate::model::TopicId>,
+    topic_id: Option<TopicId>,
     random: u64,
+}
+
+impl Blueprint {
+    /// An empty copy in `directory`, which must not exist: its first batch will begin at `start`.
+    ///
+    /// # Errors
+    /// When its files cannot be made.
+    pub fn begin(
+        &self,
+        directory: PathBuf,
+        start: Offset,
+        now: Timestamp,
+    ) -> Result<Log, StorageError> {
+        let input = RecoveryInput {
+            log_start_offset: start,
+            topic_id: self.topic_id,
+            random: self.random,
+            ..RecoveryInput::unknown()
+        };
+        let (disk, config) = (Arc::clone(&self.disk), Arc::clone(&self.config));
+        let (mut log, _) = Log::open(disk, directory, config, &input, now)?;
+        log.make_first_segment(start, now)?;
+        Ok(log)
+    }
 }

@@ -93,14 +93,43 @@ enum Look {
 }
 
 impl LogReader {
+    /// The place where the log is now: it may have moved since this reader was made.
+    fn home(&self) -> &Arc<Shared> {
+        let mut home = &self.shared;
+        while let Some(next) = home.successor.get() {
+            home = next;
+        }
+        home
+    }
+
+    /// A reader of the place where the log is now, which does not follow it further: what it sees
+    /// fits together.
+    pub(super) fn at_home(&self) -> LogReader {
+        LogReader {
+            shared: Arc::clone(self.home()),
+        }
+    }
+
+    /// Asks where the log is now, and once more if it moved meanwhile.
+    pub(super) fn follow<T>(
+        &self,
+        question: impl Fn(&LogReader) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let reader = self.at_home();
+        match question(&reader) {
+            Err(_) if reader.shared.successor.get().is_some() => question(&self.at_home()),
+            answer => answer,
+        }
+    }
+
     /// The first offset there is.
     pub fn log_start_offset(&self) -> Offset {
-        self.shared.view().log_start_offset
+        self.home().view().log_start_offset
     }
 
     /// The offset of the next record to be appended.
     pub fn log_end_offset(&self) -> Offset {
-        self.shared.view().log_end_offset
+        self.home().view().log_end_offset
     }
 
     /// Where the log starts and ends, both of the same moment.
@@ -111,23 +140,23 @@ impl LogReader {
 
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
-        self.shared.view().size()
+        self.home().view().size()
     }
 
     /// The newest leader epoch that has, or is about to have, records.
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        self.shared.view().epochs.latest().map(|entry| entry.epoch)
+        self.home().view().epochs.latest().map(|entry| entry.epoch)
     }
 
     /// Where the reign of `epoch`, or the last one before it, ended (OffsetForLeaderEpoch, KIP-101).
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        let view = self.shared.view();
+        let view = self.home().view();
         view.epochs.end_offset_for(epoch, view.log_end_offset)
     }
 
     /// The reign in which an offset was written.
     pub fn epoch_for(&self, offset: Offset) -> Option<LeaderEpoch> {
-        self.shared.view().epochs.epoch_for(offset)
+        self.home().view().epochs.epoch_for(offset)
     }
 
     /// Finds the batches from the one that contains `from`, or the next that exists, on: at most
@@ -145,13 +174,14 @@ impl LogReader {
     ) -> Result<ReadPlan, ReadError> {
         let mut attempt = 1;
         loop {
-            match self.try_plan(from, bytes_max, bound, min_one_batch) {
-                // The segment was deleted or cut between the look and the reading: look again.
+            let reader = self.at_home();
+            match reader.try_plan(from, bytes_max, bound, min_one_batch) {
+                // The segment was deleted, cut or moved between the look and the reading: look again.
                 Err(ReadError::Storage(
                     StorageError::NotFound { .. } | StorageError::Corrupt { .. },
                 )) if attempt < ATTEMPTS => attempt += 1,
                 Err(error @ ReadError::Storage(StorageError::Corrupt { .. })) => {
-                    self.shared.suspect(from);
+                    reader.shared.suspect(from);
                     return Err(error);
                 }
                 other => return other,

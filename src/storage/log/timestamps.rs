@@ -47,7 +47,7 @@ impl LogReader {
         &self,
         target: Timestamp,
     ) -> Result<Option<TimestampedOffset>, StorageError> {
-        self.undisturbed(|| self.look_for_timestamp(target))
+        self.follow(|reader| reader.undisturbed(|| reader.look_for_timestamp(target)))
     }
 
     fn look_for_timestamp(
@@ -78,7 +78,7 @@ impl LogReader {
     /// # Errors
     /// When files cannot be read.
     pub fn max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
-        self.undisturbed(|| self.look_for_max_timestamp())
+        self.follow(|reader| reader.undisturbed(|| reader.look_for_max_timestamp()))
     }
 
     fn look_for_max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
@@ -103,7 +103,7 @@ impl LogReader {
         from: Offset,
         upper: Offset,
     ) -> Result<Vec<AbortedTransaction>, StorageError> {
-        self.undisturbed(|| self.look_for_aborted(from, upper))
+        self.follow(|reader| reader.undisturbed(|| reader.look_for_aborted(from, upper)))
     }
 
     fn look_for_aborted(

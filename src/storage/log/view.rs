@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) doubts: Arc<Doubts>,
     /// Who is told of segments that must be inspected.
     pub(super) watch: OnceLock<Arc<dyn DamageWatch>>,
+    /// The log that took this one's place in another directory.
+    pub(super) successor: OnceLock<Arc<Shared>>,
     view: Mutex<View>,
 }
 
@@ -47,6 +49,7 @@ impl Shared {
             handles: Arc::default(),
             doubts: Arc::default(),
             watch: OnceLock::new(),
+            successor: OnceLock::new(),
             view: Mutex::new(view),
         }
     }

@@ -129,7 +129,7 @@ impl Bench {
         let paths = [PathBuf::from(DIRECTORY)];
         let cluster = "a-cluster-of-one-node".to_owned();
         let taken = take_directories(disk.as_ref(), &paths, NODE, cluster, &*random);
-        let taken = taken.unwrap().1.pop().unwrap();
+        let taken = taken.unwrap().taken.pop().unwrap();
         let found = taken.partitions.iter().map(|name| (name.clone(), 0));
         let found = found.collect();
         let dir = Arc::new(LogDir::new(LogDirParts {

@@ -6,6 +6,7 @@ mod counting;
 mod damaged;
 mod failing;
 mod indexes;
+mod moving;
 mod properties;
 mod reading;
 mod recovering;
