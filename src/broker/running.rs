@@ -207,7 +207,10 @@ impl Running {
         self.shutdown.begin();
         self.wait_for_connections().await;
         // A mover that is gone has panicked, and moves nothing.
-        let _ = self.caretakers.mover.send(StopMoves).await;
+        let stopped = self.caretakers.mover.send(StopMoves);
+        if tokio::time::timeout(self.patience, stopped).await.is_err() {
+            log::warn!("a move between log directories has not stopped in time");
+        }
         let mut closed = Ok(());
         for host in self.router.hosts() {
             // A host that is gone has panicked, and its logs will be recovered.
