@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+mod cleaner;
 mod directories;
 mod disks;
 mod doors;
@@ -226,10 +227,13 @@ impl Broker {
         let router = starting::start_hosts(&places.list(), &opening);
         let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
         let groups = groups::start_hosts(&places.list(), clock, &router, &settings);
+        let cleaner = cleaner::start(&config, &environment, &disks, clock, &tables);
+        let mut followers = groups.listeners;
+        followers.push(cleaner.clone().recipient());
         let stages = vec![
             vec![caretakers.keeper.clone().recipient()],
             partition_stage(&router),
-            groups.listeners,
+            followers,
         ];
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
         let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
@@ -237,7 +241,7 @@ impl Broker {
             &config,
             &environment,
             &tables,
-            metadata,
+            metadata.clone(),
             tell_fatal,
             fatal_panic,
         )?;
@@ -254,6 +258,7 @@ impl Broker {
             registration: starting::registration(&config, &environment, &disks, endpoints),
             router,
             groups: groups.router,
+            cleaner,
             quorum,
             caretakers,
             disks,
@@ -263,7 +268,7 @@ impl Broker {
             patience: Duration::from_millis(config.engine.shutdown_timeout_ms),
             core,
         };
-        match starting::enter(&running, fatal.clone()).await {
+        match starting::enter(&running, &metadata, fatal.clone()).await {
             Ok(epoch) => running.broker_epoch = epoch,
             Err(reason) => {
                 drop(opening);

@@ -92,13 +92,18 @@ class Broker(Process):
         self.address = f"127.0.0.1:{self.port}"
         self.data = self.directory / "data"
 
-    def start(self, seconds=120):
-        """Starts it; milliseconds from there to its first answered request."""
-        self.prepare()
+    def spawn(self):
+        """Starts it and does not wait; when that was. `prepare` was called before."""
         with open(self.directory / "server.log", "ab") as log:
             begun = time.perf_counter()
             self.process = subprocess.Popen(self.command(), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True)
+        return begun
+
+    def start(self, seconds=120):
+        """Starts it; milliseconds from there to its first answered request."""
+        self.prepare()
+        begun = self.spawn()
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 10) as client:

@@ -40,10 +40,11 @@ def load_program():
     return str(kept)
 
 
-def call(command, server=None, within=180, touch_mib=0):
+def call(command, server=None, within=180, touch_mib=0, at=None):
     """Runs a load; its result, with `cpu_ns` of the server between its marks when there is a server.
 
     A load may have several pairs of marks: what the server did in each is in `parts`, and `cpu_ns` is that of the last.
+    With `at`, a function for each mark, nothing of that is read: they are called just before the load goes on.
     """
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     watchdog = threading.Timer(within, process.kill)
@@ -53,7 +54,9 @@ def call(command, server=None, within=180, touch_mib=0):
     try:
         for line in process.stdout:
             word = line.strip()
-            if word == "begin":
+            if at is not None and word in at:
+                at[word]()
+            elif word == "begin":
                 touch_memory(touch_mib)
                 before = taken(server)
             elif word == "end":
@@ -120,12 +123,12 @@ class Driver:
         self.program = load_program()
         self._python = None
 
-    def load(self, name, server, gated=False, within=180, touch_mib=0, **options):
+    def load(self, name, server, gated=False, within=180, touch_mib=0, at=None, **options):
         if server is not None:
             options["addr"] = server.address
-        if gated:
+        if gated or at:
             options["gate"] = "yes"
-        return call([self.program, name, *words(options)], server, within, touch_mib)
+        return call([self.program, name, *words(options)], server, within, touch_mib, at)
 
     def librdkafka(self, name, server, within=180, touch_mib=0, **options):
         if self._python is None:

@@ -1,5 +1,6 @@
 """What a broker costs before and after it works: start, stop, memory, threads, idle CPU, partitions that lie still."""
 import pathlib
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -7,6 +8,10 @@ import time
 
 import brokers
 from driving import OUT
+
+
+# Partitions of a topic that lie still, and so those made by one request.
+PER_TOPIC = 1000
 
 
 def median(samples):
@@ -43,44 +48,72 @@ def idle(kind, directory, seconds):
 
 
 def partitions(kind, driver, directory, count, settle):
-    """Topics that lie still: never written, then one record each; then a clean stop and a start, page cache warm."""
+    """Topics that lie still: never written, then one batch each; stops and kills, and the starts after them.
+
+    The page cache is warm. A start counts until the first answer, which comes when all partitions are led.
+    """
     broker = brokers.BROKERS[kind](pathlib.Path(directory) / f"{kind}-partitions")
-    found = {"partitions": count}
+    topics = {"topic": "still", "topics": max(1, count // PER_TOPIC), "partitions": min(count, PER_TOPIC)}
+    found = {"partitions": topics["topics"] * topics["partitions"]}
+    count = found["partitions"]
 
     def look(name, after):
         time.sleep(after)
         found[f"{name}_resident_mib"] = broker.resident_kib() / 1024
         found[f"{name}_open_files"] = broker.open_files()
+        growth = found[f"{name}_resident_mib"] - found.get("empty_resident_mib", 0)
+        found[f"{name}_kib_per_partition"] = growth * 1024 / count
+        found[f"{name}_files_per_partition"] = (found[f"{name}_open_files"] - found.get("empty_open_files", 0)) / count
+
+    def again(name, number):
+        """Ends it, starts it, and sees to it that everything is there."""
+        found[f"{name}_stop_ms"] = broker.end(number, seconds=300)
+        found[f"{name}_start_ms"] = broker.start(seconds=300)
+        found[f"{name}_start_cpu_ms"] = broker.cpu_ns() / 1e6
+        asked = driver.load("questions", broker, rounds=5)
+        if asked["metadata"]["partitions"] < count:
+            raise RuntimeError(f"{name}: {asked['metadata']['partitions']} of {count} partitions are led")
+        for question in ("metadata", "log_dirs"):
+            found[f"{question}_p50_ms"] = asked[question]["answered"]["p50_us"] / 1e3
+            found[f"{question}_beside_max_ms"] = asked[question]["small"]["max_us"] / 1e3
+        look(name, settle)
+
+    def idle(name):
+        before, begun = broker.cpu_ns(), time.monotonic_ns()
+        time.sleep(max(settle, 15))
+        found[f"{name}_cpu_percent_of_a_core"] = 100 * (broker.cpu_ns() - before) / (time.monotonic_ns() - begun)
 
     try:
         broker.start()
         look("empty", settle)
-        created = driver.load("create", broker, topic="still", partitions=count, within=600)
+        before = broker.cpu_ns()
+        created = driver.load("create", broker, within=600, **topics)
         found["create_ms"] = created["create_ms"]
+        found["create_cpu_us_per_partition"] = (broker.cpu_ns() - before) / count / 1e3
+        found["created_per_second"] = count / created["create_ms"] * 1e3
         look("unwritten", settle)
-        found["fill_ms"] = fill(driver, broker, count)
+        again("unwritten_clean", signal.SIGTERM)
+        again("unwritten_killed", signal.SIGKILL)
+        before = broker.cpu_ns()
+        found["fill_ms"] = fill(driver, broker, topics)
+        found["fill_cpu_us_per_partition"] = (broker.cpu_ns() - before) / count / 1e3
+        found["filled_per_second"] = count / found["fill_ms"] * 1e3
         look("written", 3 * settle)
-        found["stop_written_ms"] = broker.end(seconds=300)
-        found["start_warm_ms"] = broker.start(seconds=300)
-        look("restarted", settle)
-        before, begun = broker.cpu_ns(), time.monotonic_ns()
-        time.sleep(settle)
-        found["cpu_percent_of_a_core"] = 100 * (broker.cpu_ns() - before) / (time.monotonic_ns() - begun)
-        found["stop_untouched_ms"] = broker.end(seconds=300)
+        idle("written")
+        again("written_killed", signal.SIGKILL)
+        again("written_clean", signal.SIGTERM)
+        idle("restarted")
+        found["untouched_stop_ms"] = broker.end(seconds=300)
     finally:
         broker.discard()
-    for name in ("unwritten", "written", "restarted"):
-        growth = found[f"{name}_resident_mib"] - found["empty_resident_mib"]
-        found[f"{name}_kib_per_partition"] = growth * 1024 / count
-        found[f"{name}_files_per_partition"] = (found[f"{name}_open_files"] - found["empty_open_files"]) / count
     return found
 
 
-def fill(driver, broker, count):
+def fill(driver, broker, topics):
     """Writes to each partition; Kafka refuses for a while after it has named their leaders."""
     for left in range(10, -1, -1):
         try:
-            return driver.load("fill", broker, topic="still", partitions=count, record_bytes=100, within=600)["fill_ms"]
+            return driver.load("fill", broker, record_bytes=100, within=600, **topics)["fill_ms"]
         except RuntimeError:
             if left == 0 or not broker.alive():
                 raise

@@ -7,6 +7,8 @@ import dataclasses
 import itertools
 import typing
 
+from lifecycle import forget_pages
+
 MIB = 1 << 20
 _topics = itertools.count()
 
@@ -145,6 +147,56 @@ def acknowledged(config, seconds):
     return measure
 
 
+def catch_up(mib, cold):
+    """One client reads what is old as fast as it can, while 200 requests of ten records a second come and are followed.
+
+    What coming and following cost is measured before, for the same time, and is not counted.
+    """
+    def measure(driver, server, size):
+        records = int(mib * size * MIB // 1024)
+        steady = {"rate": 200, "batch_records": 10, "record_bytes": 1024, "within": 300}
+        with Topic(driver, server) as topic, Topic(driver, server, partitions=4) as old:
+            prefill(driver, server, old, records)
+            alone = driver.load("beside", server, gated=True, topic=topic, seconds=max(1.0, 3 * size), **steady)
+            if cold:
+                forget_pages(server.data)
+            both = driver.load("beside", server, gated=True, topic=topic, seconds=120, scan="yes", old=old, old_partitions=4,
+                               laps=1, **steady)
+        scan = both["scan"]
+        cpu_ns = both["cpu_ns"] - alone["cpu_ns"] / alone["seconds"] * both["seconds"]
+        return {"cpu_us_per_record": cpu_ns / scan["records"] / 1e3, "records_per_second": scan["records"] / scan["seconds"],
+                "mb_per_second": scan["mb_per_second"], "tail_p99_us": both["received"]["p99_us"],
+                "answer_p50_us": scan["answered"]["p50_us"]}
+    return measure
+
+
+def tails(mib, mb_per_second):
+    """Three readers at the tail, 500 records a second: alone, beside a reader of old records from the cache, and from the disk."""
+    def measure(driver, server, size):
+        seconds = max(2.0, 8 * size)
+        steady = {"rate": 500, "record_bytes": 100, "readers": 3, "seconds": seconds, "within": 300}
+        numbers = {}
+        with Topic(driver, server) as topic, Topic(driver, server, partitions=4) as old:
+            prefill(driver, server, old, int(mib * size * MIB // 1024))
+            reader = {"scan": "yes", "old": old, "old_partitions": 4, "scan_mb_per_second": mb_per_second}
+            for name, more in (("quiet", {}), ("warm", reader), ("cold", reader)):
+                if name == "cold":
+                    forget_pages(server.data)
+                result = driver.load("beside", server, gated=True, topic=topic, **steady, **more)
+                numbers.update({f"{name}_{key}": result["received"][f"{key}_us"] for key in ("p50", "p99")})
+                if result["scan"]:
+                    numbers[f"{name}_mb_per_second"] = result["scan"]["mb_per_second"]
+                    numbers[f"{name}_times_quiet"] = numbers[f"{name}_p99"] / numbers["quiet_p99"]
+        return numbers
+    return measure
+
+
+def prefill(driver, server, topic, records):
+    """Old records in four partitions, in the batches that the Java client makes."""
+    driver.load("produce", server, within=300, touch_mib=touched(records >> 10, 1), topic=topic, partitions=4, records=records,
+                record_bytes=1024, batch_bytes=16_384)
+
+
 def compressed(codec):
     return Figure(f"produce-{codec}", f"produce {codec}, lines of JSON of 250 B, 64 KiB batches before compression",
                   "compressed", produce(96, 250, 65_536, codec=codec, values="text"), {}, floor=True)
@@ -174,6 +226,9 @@ FIGURES = [
     Figure("ack", "send to answer, no fsync, 300/s", "latency", acknowledged("", 1), {}),
     Figure("ack-fsync", "send to answer, flush.messages=1, 300/s", "latency", acknowledged("flush.messages:1", 2),
            {"p50": "fdatasync x 2"}),
+    Figure("catch-up-warm", "old records while others come, 1 KiB, page cache warm", "catch-up", catch_up(1024, False), {}),
+    Figure("catch-up-cold", "old records while others come, 1 KiB, from the disk", "catch-up", catch_up(1024, True), {}),
+    Figure("tails", "readers at the tail beside one of old records", "catch-up", tails(1024, 100), {}),
 ]
 
 

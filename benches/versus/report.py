@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import groups
+import logs
 from brokers import kafka
 from driving import OUT, ROOT
 
@@ -133,17 +134,29 @@ LIFECYCLE = [
     ("idle", "open_files", "open files, idle", ""),
     ("after loads", "resident_mib", "resident after all loads, MiB", ""),
     ("partitions", "partitions", "partitions that lie still", ""),
-    ("partitions", "create_ms", "making them, ms", ""),
-    ("partitions", "unwritten_kib_per_partition", "resident per partition never written, KiB", 8),
-    ("partitions", "written_kib_per_partition", "resident per partition with one record, KiB", 8),
-    ("partitions", "restarted_kib_per_partition", "the same after a restart, KiB", 8),
-    ("partitions", "unwritten_files_per_partition", "open files per partition never written", 0),
-    ("partitions", "written_files_per_partition", "open files per partition with one record", 0),
-    ("partitions", "restarted_files_per_partition", "the same after a restart", 0),
-    ("partitions", "stop_written_ms", "stop with all of them written, ms", "200 + flush"),
-    ("partitions", "start_warm_ms", "start with them after a clean stop, page cache warm, ms", 1000),
-    ("partitions", "cpu_percent_of_a_core", "CPU, idle with them, % of a core", 0.2),
-    ("partitions", "stop_untouched_ms", "stop, nothing unflushed, ms", 200),
+    ("partitions", "created_per_second", "made per second, a thousand a request", ""),
+    ("partitions", "create_cpu_us_per_partition", "CPU of making one, µs", ""),
+    ("partitions", "filled_per_second", "first batches per second, which make the files", ""),
+    ("partitions", "fill_cpu_us_per_partition", "CPU of one, µs", ""),
+    *(("partitions", f"{state}_{key}", f"{title}, {what}", goal)
+      for key, title, goal in (("resident_mib", "resident, MiB", 1024), ("kib_per_partition", "growth per partition, KiB", 8),
+                               ("files_per_partition", "open files per partition", 0))
+      for state, what in (("unwritten", "never written"), ("written", "one batch each"),
+                          ("written_killed", "killed and started"), ("written_clean", "stopped and started"))),
+    *(("partitions", f"{state}_{key}", f"{title} {what}", goal)
+      for state, what, goals in (("unwritten_clean", "a clean stop, never written", ("", 10_000)),
+                                 ("unwritten_killed", "SIGKILL, never written", ("", 30_000)),
+                                 ("written_killed", "SIGKILL, one batch each", ("", 30_000)),
+                                 ("written_clean", "a clean stop, one batch each", ("200 + flush", 10_000)))
+      for key, title, goal in (("stop_ms", "ms to be gone:", goals[0]), ("start_ms", "ms to start after", goals[1]),
+                               ("start_cpu_ms", "CPU ms to start after", "")) if (key, state[-6:]) != ("stop_ms", "killed")),
+    ("partitions", "untouched_stop_ms", "ms to be gone: a clean stop, nothing unflushed", 1000),
+    ("partitions", "written_cpu_percent_of_a_core", "CPU, idle after they were written, % of a core", 2),
+    ("partitions", "restarted_cpu_percent_of_a_core", "CPU, idle after a start, % of a core", 2),
+    ("partitions", "metadata_p50_ms", "Metadata of all, ms", ""),
+    ("partitions", "metadata_beside_max_ms", "the longest another client waited meanwhile, ms", ""),
+    ("partitions", "log_dirs_p50_ms", "DescribeLogDirs of all, ms", ""),
+    ("partitions", "log_dirs_beside_max_ms", "the longest another client waited meanwhile, ms", ""),
     ("binary", "stripped_mb", "stripped binary, MB", 20),
 ]
 
@@ -154,6 +167,28 @@ def lifecycle(samples):
             for figure, name, title, goal in LIFECYCLE
             if samples.all(figure, "milena", name) or samples.all(figure, "kafka", name)]
     return table(["start, stop, memory", "Milena", "goal", "Kafka"], rows) if rows else ""
+
+
+TAILS = [
+    *((f"{state}_{key}", f"{what}, {key} µs", "")
+      for state, what in (("quiet", "nobody else reads"), ("warm", "beside a reader of old records in the page cache"),
+                          ("cold", "beside a reader of old records on the disk"))
+      for key in ("p50", "p99")),
+    ("warm_times_quiet", "p99 beside the reader of the page cache / alone", 3),
+    ("cold_times_quiet", "p99 beside the reader of the disk / alone", 3),
+    ("warm_mb_per_second", "the reader of the page cache had MB/s", ""),
+    ("cold_mb_per_second", "the reader of the disk had MB/s", ""),
+]
+
+
+def life(samples):
+    """Recovery and compaction, and readers at the tail beside others."""
+    wanted = [*logs.ROWS, *(("tails", *row) for row in TAILS)]
+    rows = [[title, samples.shown(figure, "milena", name), judged(goal, samples.median(figure, "milena", name)),
+             samples.shown(figure, "kafka", name), samples.ratio(figure, name)]
+            for figure, name, title, goal in wanted
+            if samples.all(figure, "milena", name) or samples.all(figure, "kafka", name)]
+    return table(["the log over its life", "Milena", "goal", "Kafka", "Kafka / Milena"], rows) if rows else ""
 
 
 def coordinator(samples):
@@ -205,7 +240,7 @@ def write(samples, figures, found_many, how):
     facts = {**machine(), **how}
     head = ", ".join(f"{key} {value}" for key, value in facts.items())
     parts = [cpu(samples, figures), throughput(samples, figures), latency(samples, figures), lifecycle(samples),
-             coordinator(samples), many(found_many)]
+             life(samples), coordinator(samples), many(found_many)]
     text = f"{head}\n\nMedians over rounds, the smallest and the largest behind them.\n\n" + "\n".join(filter(None, parts))
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "report.md").write_text(text)

@@ -5,22 +5,29 @@
 //! allows. Invariant: checkpoints are written on a disk thread, one at a time, from what the logs
 //! show of themselves; no log is asked.
 
+mod checkpoints;
+
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
+pub use checkpoints::write_checkpoints;
 
 use super::disk_threads::DiskThreads;
 use super::log::LogActor;
 use super::log_upkeep::Tidy;
+use super::opening_progress::OpeningProgress;
 use super::partition::PartitionGauges;
+use super::scrubber::{Scrubber, Suspects};
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
 use crate::storage::disk::{Disk, DiskFile};
-use crate::storage::{Checkpoints, ClosedLog, LogReader, OpenFiles, StorageError};
+use crate::storage::scrub::{DamagedRanges, read_damaged_ranges};
+use crate::storage::{Checkpoints, ClosedLog, LogConfig, LogReader, OpenFiles, StorageError};
 use crate::telemetry::metrics::Metrics;
 
 /// Bounds that `broker.rs` hands in.
@@ -42,6 +49,8 @@ pub struct ResidentLog {
     pub gauges: Arc<PartitionGauges>,
     /// Its actor.
     pub actor: Addr<LogActor>,
+    /// Its settings.
+    pub config: Arc<LogConfig>,
 }
 
 /// What a log directory in use is made of.
@@ -93,8 +102,17 @@ pub struct LogDir {
     /// The logs as they were closed: by the last broker, until they are opened; by this one, at its
     /// end.
     closed: Mutex<ClosedLogs>,
+    /// Up to where the logs that live here were cleaned.
+    cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
+    /// What an earlier life knew to be damaged in logs that are not opened yet.
+    expected_damages: Mutex<DamagedRanges>,
+    suspects: Arc<Suspects>,
     /// What the files say. Locked while they are written, by disk threads only.
     written: Mutex<Checkpoints>,
+    /// How far the opening of logs is.
+    opening: OpeningProgress,
+    /// Threads that open logs while the broker starts; afterwards the others do.
+    recovery_threads: Mutex<Option<DiskThreads>>,
     /// How often it was asked that moved log starts are written down, and how many of these were.
     starts_moved: AtomicU64,
     starts_kept: tokio::sync::Mutex<u64>,
@@ -110,10 +128,6 @@ struct FullSince {
 
 /// Between two lines about the same full directory.
 const FULL_SAID_EVERY_MS: u64 = 10_000;
-/// The first look for what may be deleted comes this long after the start, or after one interval if
-/// that is shorter: a broker that is often restarted deletes, too (Kafka's
-/// `log.initial.task.delay.ms`).
-const FIRST_TIDY_AFTER: Duration = Duration::from_secs(30);
 /// Logs of one directory that are tidied at a time: each is away from its arbiter meanwhile, and
 /// what is to be written waits behind them on the disk threads.
 const TIDIED_AT_A_TIME: usize = 4;
@@ -132,7 +146,12 @@ impl LogDir {
             is_full: AtomicBool::new(false),
             residents: Mutex::default(),
             future: Mutex::default(),
+            opening: OpeningProgress::default(),
+            recovery_threads: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
+            cleaned: Mutex::default(),
+            expected_damages: Mutex::new(expected_damages(&parts)),
+            suspects: Arc::default(),
             written: Mutex::new(parts.at_start.clone()),
             starts_moved: AtomicU64::new(0),
             starts_kept: tokio::sync::Mutex::default(),
@@ -158,6 +177,30 @@ impl LogDir {
     /// Where to run what can block.
     pub fn threads(&self) -> &DiskThreads {
         &self.parts.threads
+    }
+
+    /// Has logs opened by threads of their own until [`Self::end_start`]:
+    /// `num.recovery.threads.per.data.dir`.
+    pub fn set_recovery_threads(&self, threads: DiskThreads) {
+        *lock(&self.recovery_threads) = Some(threads);
+    }
+
+    /// Where to open logs.
+    pub(super) fn opening_threads(&self) -> DiskThreads {
+        let own = lock(&self.recovery_threads).clone();
+        own.unwrap_or_else(|| self.threads().clone())
+    }
+
+    /// How far the opening of logs is.
+    pub(super) fn opening(&self) -> &OpeningProgress {
+        &self.opening
+    }
+
+    /// All logs that were to be opened at the start are: what was only for that goes.
+    pub fn end_start(&self) {
+        self.forget_closed();
+        *lock(&self.recovery_threads) = None;
+        self.opening.end_start(self.path());
     }
 
     /// Bounds the open files of all logs.
@@ -230,7 +273,7 @@ impl LogDir {
     }
 
     /// Forgets what the last broker said of logs that were not opened.
-    pub fn forget_closed(&self) {
+    fn forget_closed(&self) {
         lock(&self.closed).clear();
     }
 
@@ -366,11 +409,6 @@ impl LogDir {
             .collect()
     }
 
-    /// The log of a partition that lives here.
-    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
-        self.residents().get(partition).cloned()
-    }
-
     /// A log will live here: the checkpoints say so before it does, so that a crash finds it where
     /// it starts. Blocks.
     ///
@@ -393,10 +431,148 @@ impl LogDir {
         self.write_checkpoints(false)
     }
 
+    /// Segments that must be looked at soon.
+    pub fn suspects(&self) -> &Arc<Suspects> {
+        &self.suspects
+    }
+
+    /// What the last broker knew to be damaged, of logs that are not opened yet.
+    pub fn expected_damages(&self) -> DamagedRanges {
+        lock(&self.expected_damages).clone()
+    }
+
+    /// What is known to be damaged.
+    pub fn known_damages(&self) -> DamagedRanges {
+        let mut known = self.expected_damages();
+        for (name, log) in self.residents().iter() {
+            if log.reader.damages_count() > 0 {
+                known.insert(name.clone(), log.reader.damages());
+            }
+        }
+        known
+    }
+
+    /// Reads the log of a partition, if that lives here.
+    pub fn reader_of(&self, partition: &TopicPartition) -> Option<LogReader> {
+        let residents = self.residents();
+        residents.get(partition).map(|log| log.reader.clone())
+    }
+
+    /// Looks at the logs behind `partition`, in order and at most so many, until one gives something.
+    pub fn look_behind<T>(
+        &self,
+        partition: Option<&TopicPartition>,
+        at_most: usize,
+        mut look: impl FnMut(&LogReader) -> Option<T>,
+    ) -> Looked<T> {
+        let residents = self.residents();
+        let from = partition.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut last: Option<&TopicPartition> = None;
+        for (name, log) in residents
+            .range::<TopicPartition, _>((from, Bound::Unbounded))
+            .take(at_most)
+        {
+            if let Some(found) = look(&log.reader) {
+                return Looked {
+                    last: last.cloned(),
+                    found: Some((name.clone(), found)),
+                };
+            }
+            last = Some(name);
+        }
+        Looked {
+            last: last.cloned(),
+            found: None,
+        }
+    }
+
     /// A log lives here from now on.
     pub fn move_in(&self, partition: TopicPartition, log: ResidentLog) {
+        let cleaned = lock(&self.carried).cleaned.get(&partition).copied();
+        self.set_cleaned(&partition, cleaned);
+        let expected = lock(&self.expected_damages).remove(&partition);
+        if let Some(ranges) = expected {
+            log.reader.expect_damages(&ranges);
+        }
         self.residents().insert(partition.clone(), log);
         self.disown(&partition);
+    }
+
+    /// The settings of a log that lives here changed.
+    pub fn reconfigure(&self, partition: &TopicPartition, config: &Arc<LogConfig>) {
+        if let Some(log) = self.residents().get_mut(partition) {
+            log.config = Arc::clone(config);
+        }
+    }
+
+    /// Up to where a log was cleaned, if it ever was.
+    pub fn cleaned(&self, partition: &TopicPartition) -> Option<Offset> {
+        lock(&self.cleaned).get(partition).copied()
+    }
+
+    /// A log was cleaned up to here; a log that moves in brings what it had where it was.
+    pub fn set_cleaned(&self, partition: &TopicPartition, upto: Option<Offset>) {
+        let mut cleaned = lock(&self.cleaned);
+        match upto {
+            Some(upto) => cleaned.insert(partition.clone(), upto),
+            None => cleaned.remove(partition),
+        };
+    }
+
+    /// Notes up to where a log was cleaned, if that very log still lives here; says whether it does.
+    pub fn note_cleaned(
+        &self,
+        partition: &TopicPartition,
+        actor: &Addr<LogActor>,
+        upto: Offset,
+    ) -> bool {
+        let residents = self.residents();
+        let lives = residents
+            .get(partition)
+            .is_some_and(|log| log.actor == *actor);
+        if lives {
+            self.set_cleaned(partition, Some(upto));
+        }
+        lives
+    }
+
+    /// Brings the checkpoint of the cleaner up to date, and no other; blocks.
+    ///
+    /// # Errors
+    /// When it cannot be written. With an old one the same is cleaned again.
+    pub fn write_cleaner_checkpoint(&self) -> Result<(), StorageError> {
+        let mut written = lock(&self.written);
+        let current = Checkpoints {
+            cleaned: self.all_cleaned(),
+            ..written.clone()
+        };
+        current.write(Some(&written), self.disk().as_ref(), self.path())?;
+        *written = current;
+        Ok(())
+    }
+
+    /// What the checkpoint of the cleaner should say: of logs that live here, and of those that may
+    /// still come to.
+    fn all_cleaned(&self) -> BTreeMap<TopicPartition, Offset> {
+        let mut all = lock(&self.carried).cleaned.clone();
+        let cleaned = lock(&self.cleaned);
+        all.extend(cleaned.iter().map(|(name, upto)| (name.clone(), *upto)));
+        all
+    }
+
+    /// Logs that are to be compacted and have something in them.
+    pub fn compacted(&self) -> Vec<(TopicPartition, ResidentLog)> {
+        let residents = self.residents();
+        let compacted = residents.iter().filter(|(_, log)| {
+            log.config.compacts && log.reader.log_end_offset() > log.reader.log_start_offset()
+        });
+        let compacted = compacted.map(|(name, log)| (name.clone(), log.clone()));
+        compacted.collect()
+    }
+
+    /// The log of this name, if it lives here.
+    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
+        self.residents().get(partition).cloned()
     }
 
     /// What an earlier life knew of this partition is true no more.
@@ -405,37 +581,12 @@ impl LogDir {
         carried.recovery_points.remove(partition);
         carried.log_starts.remove(partition);
         carried.high_watermarks.remove(partition);
+        carried.cleaned.remove(partition);
     }
 
-    /// Brings the checkpoints up to date; blocks. `force` writes them even when nothing changed.
-    ///
-    /// # Errors
-    /// When they cannot be written. Old checkpoints are safe, only slower to recover from.
-    pub fn write_checkpoints(&self, force: bool) -> Result<(), StorageError> {
-        let mut written = lock(&self.written);
-        let current = self.checkpoints();
-        let nothing = Checkpoints::default();
-        let before = if force { &nothing } else { &*written };
-        current.write(before, self.disk().as_ref(), self.path())?;
-        *written = current;
-        Ok(())
-    }
-
-    /// Sees to it that log starts that were moved before this call last over any end of the broker.
-    /// Who asks while the checkpoints are being written shares the next writing.
-    ///
-    /// # Errors
-    /// As [`LogDir::write_checkpoints`].
-    pub async fn keep_starts(self: Arc<Self>) -> Result<(), StorageError> {
-        let own = self.starts_moved.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut kept = self.starts_kept.lock().await;
-        if *kept >= own {
-            return Ok(());
-        }
-        let upto = self.starts_moved.load(Ordering::Acquire);
-        write_checkpoints(Arc::clone(&self), false).await?;
-        *kept = upto;
-        Ok(())
+    /// The log turned out to end before the recovery point that the checkpoint says.
+    pub(super) fn forget_recovery_point(&self, partition: &TopicPartition) {
+        lock(&self.carried).recovery_points.remove(partition);
     }
 
     /// Where things in here are counted.
@@ -443,17 +594,10 @@ impl LogDir {
         &self.parts.metrics
     }
 
-    /// Whether the checkpoint files know this name: of a log that is gone, when it is not here.
-    pub fn has_checkpoints_of(&self, partition: &TopicPartition) -> bool {
-        let written = lock(&self.written);
-        written.recovery_points.contains_key(partition)
-            || written.log_starts.contains_key(partition)
-            || written.high_watermarks.contains_key(partition)
-    }
-
     /// A log is deleted or moves away.
     pub fn move_out(&self, partition: &TopicPartition) {
         self.residents().remove(partition);
+        self.set_cleaned(partition, None);
     }
 
     /// How many logs live here.
@@ -469,33 +613,24 @@ impl LogDir {
             .collect()
     }
 
-    /// What the checkpoints should say now. A log that has nothing says nothing.
-    pub fn checkpoints(&self) -> Checkpoints {
-        let residents = self.residents();
-        let mut checkpoints = lock(&self.carried).clone();
-        for (name, log) in residents.iter() {
-            let high_watermark = log.gauges.high_watermark();
-            if log.reader.log_end_offset() == Offset::ZERO {
-                continue;
-            }
-            checkpoints
-                .recovery_points
-                .insert(name.clone(), log.gauges.recovery_point());
-            checkpoints
-                .high_watermarks
-                .insert(name.clone(), high_watermark);
-            if log.reader.log_start_offset() > Offset::ZERO {
-                checkpoints
-                    .log_starts
-                    .insert(name.clone(), log.reader.log_start_offset());
-            }
-        }
-        checkpoints
-    }
-
     fn residents(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, ResidentLog>> {
         lock(&self.residents)
     }
+}
+
+/// What looking at logs came to.
+pub struct Looked<T> {
+    /// The last one that gave nothing.
+    pub last: Option<TopicPartition>,
+    /// The one that gave something, and what.
+    pub found: Option<(TopicPartition, T)>,
+}
+
+fn expected_damages(parts: &LogDirParts) -> DamagedRanges {
+    read_damaged_ranges(parts.disk.as_ref(), &parts.path).unwrap_or_else(|error| {
+        log::warn!("{error}; what is damaged must be found anew");
+        DamagedRanges::new()
+    })
 }
 
 /// All that is locked here is right at every step, whoever panicked.
@@ -530,6 +665,8 @@ pub struct LogDirIntervals {
     pub checkpoint: Duration,
     /// `log.retention.check.interval.ms`.
     pub tidy: Duration,
+    /// `log.initial.task.delay.ms`: the first of these rounds, if that is sooner.
+    pub first_tidy: Duration,
     /// How long logs keep files open that nobody uses. One directory sees to it for all.
     pub close_unused: Option<Duration>,
 }
@@ -540,6 +677,8 @@ pub struct LogDirActor {
     intervals: LogDirIntervals,
     writing: bool,
     tidying: bool,
+    /// Until the actor runs.
+    scrubber: Option<Scrubber>,
 }
 
 impl LogDirActor {
@@ -550,7 +689,14 @@ impl LogDirActor {
             intervals,
             writing: false,
             tidying: false,
+            scrubber: None,
         }
+    }
+
+    /// Has this scrubber work as long as the actor lives.
+    pub fn scrubbing(mut self, scrubber: Scrubber) -> LogDirActor {
+        self.scrubber = Some(scrubber);
+        self
     }
 
     /// Writes the checkpoints when they have changed, on a disk thread.
@@ -598,26 +744,19 @@ impl LogDirActor {
     }
 }
 
-/// Brings the checkpoints of a directory up to date on one of its disk threads.
-///
-/// # Errors
-/// As [`LogDir::write_checkpoints`].
-pub async fn write_checkpoints(dir: Arc<LogDir>, force: bool) -> Result<(), StorageError> {
-    let threads = dir.threads().clone();
-    let path = dir.path().clone();
-    let written = threads.run(move || dir.write_checkpoints(force)).await;
-    written.unwrap_or(Err(StorageError::Poisoned { path }))
-}
-
 impl Actor for LogDirActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
-        if self.intervals.tidy > FIRST_TIDY_AFTER {
-            ctx.run_later(FIRST_TIDY_AFTER, LogDirActor::tidy);
+        if self.intervals.first_tidy < self.intervals.tidy {
+            // A broker that is often restarted deletes, too.
+            ctx.run_later(self.intervals.first_tidy, LogDirActor::tidy);
         }
         ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
+        if let Some(scrubber) = self.scrubber.take() {
+            ctx.spawn(scrubber.run().into_actor(self));
+        }
         if let Some(after) = self.intervals.close_unused {
             ctx.run_interval(after, |actor, _| {
                 let open_files = Arc::clone(actor.dir.open_files());

@@ -83,6 +83,8 @@ pub struct TakenDirectory {
     pub closed_logs: ClosedLogs,
     /// The partitions found.
     pub partitions: Vec<TopicPartition>,
+    /// What is there beside partitions and the broker's own files, with its path. It is left alone.
+    pub strange: Vec<String>,
     /// Directories of deleted partitions, still to be removed.
     pub deleted: Vec<PathBuf>,
     /// Copies of partitions of other directories, that were to be moved here.
@@ -228,14 +230,14 @@ fn take(
     let closed_logs = clean_shutdown.and_then(|clean| clean.closed_logs);
     let closed_logs = closed_logs.map(|expected| read_closed_logs(disk, path, expected));
     let (mut partitions, mut deleted, mut copies) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, directory) in log_dir::list(disk, path)?.partitions {
+    let listing = log_dir::list(disk, path)?;
+    let mut strange = listing.unknown;
+    for (name, directory) in listing.partitions {
         match directory.role {
             DirectoryRole::Current => partitions.push(directory.partition),
             DirectoryRole::Deleted => deleted.push(path.join(name)),
             DirectoryRole::Future => copies.push((directory.partition, path.join(name))),
-            DirectoryRole::Stray => {
-                log::warn!("{} is left alone", path.join(name).display());
-            }
+            DirectoryRole::Stray => strange.push(name),
         }
     }
     Ok(TakenDirectory {
@@ -246,6 +248,10 @@ fn take(
         checkpoints,
         closed_logs: closed_logs.unwrap_or_default(),
         partitions,
+        strange: strange
+            .iter()
+            .map(|name| path.join(name).display().to_string())
+            .collect(),
         deleted,
         copies,
         lock,

@@ -7,8 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::clock::Clock;
 use super::log_dir::LogDir;
-use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use super::opening_progress::Told;
+use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition, Uuid};
 use crate::storage::log_dir::{DirectoryRole, current_directory_name, rename_partition};
 use crate::storage::partition_metadata::{read_partition_metadata, write_partition_metadata};
 use crate::storage::{Log, LogConfig, RecoveryInput, RecoveryReport, StorageError};
@@ -30,7 +32,7 @@ pub(super) struct LogSite {
     /// For segment jitter, and the name of a directory that is set aside.
     pub(super) random: [u8; 16],
     /// The time.
-    pub(super) now: Timestamp,
+    pub(super) clock: Clock,
 }
 
 impl LogSite {
@@ -42,6 +44,7 @@ impl LogSite {
             None => self.look_into(path)?,
         };
         log.bound_open_files(Arc::clone(self.dir.open_files()));
+        log.watch_damage(Arc::clone(self.dir.suspects()) as Arc<_>);
         if let Some(epoch) = self.leads_in {
             log.assign_epoch(epoch);
         }
@@ -58,7 +61,14 @@ impl LogSite {
         let disk = Arc::clone(self.dir.disk());
         let config = Arc::clone(&self.config);
         let input = self.input(true);
-        Log::reopen(disk, path.to_owned(), config, &input, &closed, self.now)
+        Log::reopen(
+            disk,
+            path.to_owned(),
+            config,
+            &input,
+            &closed,
+            self.clock.wall(),
+        )
     }
 
     /// Opens the log whatever happened to it; the second value is whether there was one.
@@ -69,29 +79,49 @@ impl LogSite {
         }
         let disk = Arc::clone(self.dir.disk());
         let config = Arc::clone(&self.config);
-        let (log, report) = Log::open(disk, path, config, &self.input(is_known), self.now)?;
+        let told = Told {
+            progress: self.dir.opening(),
+            directory: self.dir.path(),
+            clock: self.clock,
+        };
+        let (input, now) = (self.input(is_known), self.clock.wall());
+        let (log, report) = Log::open_telling(disk, path.clone(), config, &input, now, &told)?;
+        self.dir.opening().note_recovered(&path, &report);
+        if log.log_end_offset() < input.recovery_point {
+            // Else the next recovery would believe what is appended now without looking at it.
+            self.dir.forget_recovery_point(&self.name);
+            self.dir.write_checkpoints(false)?;
+        }
         tell(&self.name, &report);
         Ok((log, is_known))
+    }
+
+    /// The log is open, or will not be.
+    pub(super) fn note_done(&self, is_open: bool) {
+        let progress = self.dir.opening();
+        progress.note_done(self.dir.path(), self.clock, is_open);
     }
 
     /// Whether the directory holds this very topic's log. That of another topic of the same name is
     /// set aside, for somebody to decide about.
     fn is_known(&self, path: &Path) -> Result<bool, StorageError> {
         let disk = self.dir.disk().as_ref();
-        if !disk.exists(path)? {
-            return Ok(false);
+        match disk.look(path)? {
+            None => return Ok(false),
+            Some(found) if found.is_directory => {}
+            Some(_) => {
+                // A link may lead anywhere, to what another broker writes to.
+                let what = "it is a link or a file where a partition's directory should be; move it away, or the directory here";
+                return Err(StorageError::corrupt(path, what));
+            }
         }
         let found = match read_partition_metadata(disk, path) {
             Err(StorageError::Corrupt { detail, .. }) => {
-                log::warn!(
-                    "{}: {detail}; writing its partition.metadata anew",
-                    self.name
-                );
-                match write_partition_metadata(disk, path, self.topic_id) {
-                    // It is tried again at the next start.
-                    Err(error) if error.is_passing() => log::warn!("{}: {error}", self.name),
-                    written => written?,
-                }
+                self.name_topic(path, &detail)?;
+                None
+            }
+            Ok(None) => {
+                self.name_topic(path, "nothing says whose it is")?;
                 None
             }
             found => found?,
@@ -114,6 +144,20 @@ impl LogSite {
             path.display()
         );
         Ok(false)
+    }
+
+    /// Takes a directory that does not say which topic's it is for this one's: it has the name, and
+    /// what is deleted or replaced is renamed first.
+    fn name_topic(&self, path: &Path, why: &str) -> Result<(), StorageError> {
+        log::warn!("{}: {why}; writing its partition.metadata anew", self.name);
+        match write_partition_metadata(self.dir.disk().as_ref(), path, self.topic_id) {
+            // It is tried again at the next start.
+            Err(error) if error.is_passing() => {
+                log::warn!("{}: {error}", self.name);
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// Sees to it that the checkpoints of an earlier topic of this name are never taken for this

@@ -62,7 +62,7 @@ impl LogSite {
         let mut input = there.input(true);
         input.clean_shutdown = false;
         let config = Arc::clone(&self.config);
-        let (log, _) = Log::open(Arc::clone(disk), path, config, &input, self.now)?;
+        let (log, _) = Log::open(Arc::clone(disk), path, config, &input, self.clock.wall())?;
         let end = log.log_end_offset();
         let last = log.reader().epoch_for(Offset(end.0.saturating_sub(1)));
         Ok(Some((last.unwrap_or(LeaderEpoch::NONE), end)))

@@ -131,7 +131,7 @@ fn tell_deleted(log: &Log, deleted: &[DeletedFiles]) {
     );
 }
 
-async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Duration) {
+pub(super) async fn unlink_later(deleted: Vec<DeletedFiles>, dir: Arc<LogDir>, delay: Duration) {
     tokio::time::sleep(delay).await;
     for files in deleted {
         let disk = Arc::clone(dir.disk());

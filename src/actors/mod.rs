@@ -4,6 +4,7 @@
 //! its own log; nobody asks upstairs. Architecture invariant: a shell decides nothing.
 
 pub mod alarm;
+pub mod cleaner;
 pub mod clock;
 pub mod connection;
 pub mod controller;
@@ -14,6 +15,7 @@ pub mod gather;
 pub mod groups;
 mod homeless;
 pub mod log;
+pub mod log_cleaning;
 pub mod log_dir;
 pub mod log_dir_opening;
 pub mod log_dirs;
@@ -24,6 +26,7 @@ pub mod log_upkeep;
 pub mod metadata;
 pub mod moving;
 pub mod observe;
+mod opening_progress;
 pub mod partition;
 mod partition_closing;
 pub mod partition_host;
@@ -32,4 +35,6 @@ pub mod partition_opening;
 pub mod placement;
 pub mod quorum;
 pub mod quorum_messages;
+pub mod rules;
+pub mod scrubber;
 pub mod settings;

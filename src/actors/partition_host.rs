@@ -18,9 +18,9 @@ use super::metadata::MetadataChanged;
 use super::partition::PartitionActor;
 use super::partition_closing::close_all;
 use super::partition_messages::PartitionKey;
-use super::partition_opening::{Opened, Opening, Residence, Rules, find};
+use super::partition_opening::{Opened, Opening, Residence, find};
 use crate::metadata::{Delta, Image, ResourceKind, TopicImage};
-use crate::model::{DirectoryId, TopicId, TopicPartition, Uuid};
+use crate::model::{DirectoryId, TopicPartition, Uuid};
 use crate::storage::StorageError;
 
 /// Questions to partitions of one host, each with the partition it is for.
@@ -130,25 +130,6 @@ impl PartitionHost {
         keys
     }
 
-    /// Says of topics that are made or altered to be compacted that they are not yet. One host
-    /// speaks for all.
-    fn warn_of_compaction(&self, delta: &Delta, image: &Image) {
-        if self.share.index != 0 {
-            return;
-        }
-        let altered = delta.configs_changed.iter();
-        let altered = altered.filter(|resource| resource.kind == ResourceKind::Topic);
-        let altered = altered.filter_map(|resource| image.topic(&resource.name));
-        for topic in delta.topics_created.iter().chain(altered) {
-            if (self.opening.settings)(image, &topic.name).compacts {
-                log::warn!(
-                    "{}: cleanup.policy has compact, and compaction is not built yet: nothing is compacted away",
-                    topic.name
-                );
-            }
-        }
-    }
-
     fn retire(&mut self, keys: &[PartitionKey]) -> Vec<Residence> {
         keys.iter()
             .filter_map(|key| self.residences.remove(key))
@@ -160,13 +141,10 @@ impl PartitionHost {
         let (here, new): (Vec<_>, Vec<_>) = keys
             .into_iter()
             .partition(|key| self.residences.contains_key(key));
-        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
+        let mut rules = self.opening.rules(image);
         for key in here {
             if let Some((topic, partition)) = find(image, &key) {
-                let rules = rules
-                    .entry(key.0)
-                    .or_insert_with(|| self.opening.rules(image, &topic.name));
-                self.residences[&key].tell(self.opening.broker, rules, partition);
+                self.residences[&key].tell(self.opening.broker, rules.of(topic), partition);
             }
         }
         new
@@ -249,7 +227,6 @@ impl PartitionHost {
         ctx: &mut Context<Self>,
     ) {
         self.changing = true;
-        self.warn_of_compaction(delta, image);
         self.forget_offline(delta);
         let retired = self.retire(&self.gone(delta));
         let new = self.tell(self.changed(delta, image), image);

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 
@@ -19,17 +18,16 @@ use super::log_upkeep::{Abandon, Close, Delete};
 use super::observe::{OnPanic, PanicWatch};
 use super::partition::{PartitionActor, PartitionGauges, PartitionParts, Reassign, Retire};
 use super::partition_messages::PartitionKey;
-use super::settings::{SettingsSource, log_config};
+use super::rules::{RuleBook, Rules};
+use super::settings::SettingsSource;
 use crate::metadata::{Image, PartitionImage, TopicImage};
-use crate::model::{BrokerId, DirectoryId, Offset, TopicId, TopicPartition, Uuid};
+use crate::model::{BrokerId, DirectoryId, Offset, TopicPartition, Uuid};
 use crate::replication::{Assignment, Partition, PartitionConfig};
-use crate::storage::{Log, LogConfig, StorageError};
+use crate::storage::{Log, StorageError};
 
 /// Into so many jobs an opening is split where there are enough partitions, so that all threads of
 /// the directory have some.
 const JOBS_AT_LEAST: usize = 16;
-/// How often a long recovery says how far it is.
-const PROGRESS_SAID_EVERY: Duration = Duration::from_secs(3);
 
 /// What a host needs to open partitions.
 #[derive(Clone)]
@@ -80,16 +78,10 @@ struct PartitionSite {
     log: LogSite,
 }
 
-/// What the settings of a topic mean to its partitions: the same for all of them.
-#[derive(Clone)]
-pub struct Rules {
-    log: Arc<LogConfig>,
-    partition: PartitionConfig,
-}
-
 impl Residence {
     /// Tells the partition and its log what the image says of them now.
     pub fn tell(&self, broker: BrokerId, rules: &Rules, partition: &PartitionImage) {
+        self.dir().reconfigure(&self.name, &rules.log);
         self.log.do_send(Reconfigure(Arc::clone(&rules.log)));
         if partition.leader == broker {
             self.log.do_send(StartEpoch(partition.leader_epoch));
@@ -155,15 +147,9 @@ impl Residence {
 }
 
 impl Opening {
-    /// What a topic's settings mean to its partitions under an image.
-    pub fn rules(&self, image: &Image, topic: &str) -> Rules {
-        let settings = (self.settings)(image, topic);
-        Rules {
-            log: Arc::new(log_config(&settings, self.producer_id_expiration_ms)),
-            partition: PartitionConfig {
-                min_insync_replicas: usize::try_from(settings.min_insync_replicas).unwrap_or(1),
-            },
-        }
+    /// What the settings of topics mean to their partitions under an image.
+    pub fn rules<'a>(&'a self, image: &'a Image) -> RuleBook<'a> {
+        RuleBook::new(&self.settings, self.producer_id_expiration_ms, image)
     }
 
     /// Opens partitions, those of one directory on its disk threads side by side. One that cannot
@@ -173,6 +159,7 @@ impl Opening {
         let count: usize = sites.values().map(|(_, sites)| sites.len()).sum();
         let mut openings = Vec::new();
         for (dir, mut sites) in sites.into_values() {
+            dir.opening().begin(self.clock.now(), sites.len());
             let together = opened_together(&dir, sites.len());
             while !sites.is_empty() {
                 let some = sites.split_off(sites.len().saturating_sub(together));
@@ -182,17 +169,11 @@ impl Opening {
                 }));
             }
         }
-        let mut said = self.clock.now();
         let mut opened = Vec::with_capacity(count);
         for opening in openings {
             match opening.await {
                 Ok(residences) => opened.extend(residences),
                 Err(error) => log::error!("partitions are offline: opening them failed: {error}"),
-            }
-            let now = self.clock.now();
-            if now.since(said) >= PROGRESS_SAID_EVERY {
-                said = now;
-                log::info!("{} of {count} logs are open", opened.len());
             }
         }
         opened
@@ -206,7 +187,7 @@ impl Opening {
     ) -> BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> {
         let mut sites: BTreeMap<DirectoryId, (Arc<LogDir>, Vec<PartitionSite>)> = BTreeMap::new();
         let mut homeless = HomelessPartitions::new(self.broker, image);
-        let mut rules: BTreeMap<TopicId, Rules> = BTreeMap::new();
+        let mut rules = self.rules(image);
         for key in keys {
             let Some((topic, partition)) = find(image, &key) else {
                 continue;
@@ -224,9 +205,7 @@ impl Opening {
                     continue;
                 }
             };
-            let rules = rules
-                .entry(key.0)
-                .or_insert_with(|| self.rules(image, &topic.name));
+            let rules = rules.of(topic);
             let site = PartitionSite {
                 key,
                 assignment: assignment(partition),
@@ -240,7 +219,7 @@ impl Opening {
                     config: Arc::clone(&rules.log),
                     leads_in: (partition.leader == self.broker).then_some(partition.leader_epoch),
                     random: (self.random)(),
-                    now: self.clock.wall(),
+                    clock: self.clock,
                 },
             };
             let (_, sites) = sites.entry(dir.id()).or_insert_with(|| (dir, Vec::new()));
@@ -258,11 +237,12 @@ impl Opening {
                     site.log.settle_rivals()?;
                     site.log.open()
                 }));
+                site.log.note_done(matches!(log, Ok(Ok(_))));
                 (site, log)
             };
             sites.into_iter().map(open).collect()
         };
-        let Ok(done) = dir.threads().run(job).await else {
+        let Ok(done) = dir.opening_threads().run(job).await else {
             log::error!("partitions are offline: the threads of their directory have ended");
             return Vec::new();
         };
@@ -314,6 +294,7 @@ impl Opening {
         let gauges = Arc::new(PartitionGauges::default());
         let shown = Arc::clone(&gauges);
         let home = Arc::clone(&dir);
+        let settings = Arc::clone(&config);
         let log = LogActor::new(log, home, config, self.clock, shown, watch("log")).start();
         let parts = PartitionParts {
             partition: machine,
@@ -332,6 +313,7 @@ impl Opening {
                 reader,
                 gauges,
                 actor: log.clone(),
+                config: settings,
             },
         );
         Opened {

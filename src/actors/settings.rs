@@ -14,7 +14,12 @@ pub fn log_config(settings: &TopicSettings, producer_id_expiration_ms: i64) -> L
     let bytes = |bytes: i32| u64::try_from(bytes).unwrap_or(0);
     LogConfig {
         segment_bytes: bytes(settings.segment_bytes),
-        segment_ms: settings.segment_ms,
+        // What must be compacted soon must not stay in the active segment (Kafka's
+        // `LogConfig.maxSegmentMs`).
+        segment_ms: match settings.max_compaction_lag_ms {
+            lag @ 1.. if settings.compacts => settings.segment_ms.min(lag),
+            _ => settings.segment_ms,
+        },
         segment_jitter_ms: settings.segment_jitter_ms,
         index_interval_bytes: bytes(settings.index_interval_bytes),
         index_bytes_max: u32::try_from(settings.segment_index_bytes).unwrap_or(0),
@@ -24,6 +29,7 @@ pub fn log_config(settings: &TopicSettings, producer_id_expiration_ms: i64) -> L
         compacts: settings.compacts,
         min_compaction_lag_ms: settings.min_compaction_lag_ms,
         max_compaction_lag_ms: settings.max_compaction_lag_ms,
+        min_cleanable_dirty_ratio: settings.min_cleanable_dirty_ratio,
         delete_retention_ms: settings.delete_retention_ms,
         retention_ms: settings.retention_ms,
         retention_bytes: settings

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::{Environment, StartError};
+use crate::actors::clock::Clock;
 use crate::actors::disk_threads::DiskThreads;
 use crate::actors::log_dir::{
     EndRounds, LastCheckpoint, LogDir, LogDirActor, LogDirIntervals, LogDirLimits, LogDirParts,
@@ -16,11 +17,13 @@ use crate::actors::log_dir_opening::{
 };
 use crate::actors::log_dirs::LogDirs;
 use crate::actors::moving::LeftCopy;
+use crate::actors::scrubber::{ScrubPace, Scrubber};
 use crate::config::ServerConfig;
 use crate::metadata::Image;
 use crate::model::{ClusterId, DirectoryId, TopicPartition, Uuid};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::{OpenFiles, StorageError, log_dir};
+use crate::telemetry::metrics::Metrics;
 
 /// How many bytes a log gathers before a disk thread begins to write them back.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
@@ -28,7 +31,7 @@ const WRITE_BACK_BYTES: u64 = 16 << 20;
 /// Files nobody used for this long, or up to twice as long, are closed.
 const FILES_CLOSED_AFTER: Duration = Duration::from_secs(30);
 
-/// Unknown partitions that are named in the log; the others are counted.
+/// Unknown partitions, and strange files, that are named in the log; the others are counted.
 const UNKNOWN_TOLD_MAX: usize = 10;
 
 /// All log directories of a running broker.
@@ -96,12 +99,17 @@ impl Disks {
                 dir: dir.clone(),
                 path,
             }));
+            tell_some(
+                &taken.strange,
+                "is nothing of this broker's; it is left alone",
+            );
             locks.push(Arc::clone(&taken.lock));
             let open_files = Arc::clone(&open_files);
             dirs.push(start_directory(config, environment, taken, open_files)?);
         }
         let rounds = dirs.iter().enumerate();
-        let rounds = rounds.map(|(index, dir)| start_rounds(config, dir, index == 0));
+        let metrics = &environment.metrics;
+        let rounds = rounds.map(|(index, dir)| start_rounds(config, dir, index == 0, metrics));
         let rounds = rounds.collect();
         let unusable = unusable.into_iter().map(|(path, _)| path).collect();
         let log_dirs = LogDirs::new(dirs, found).with_trouble(unusable, rivals);
@@ -168,15 +176,26 @@ impl Disks {
     /// cluster. They are left alone.
     pub(super) fn tell_unknown(&self, image: &Image) {
         for dir in self.log_dirs.all() {
-            dir.forget_closed();
+            dir.end_start();
         }
         let unknown = self.log_dirs.unknown(image);
-        for path in unknown.iter().take(UNKNOWN_TOLD_MAX) {
-            log::warn!("{path} belongs to no topic of this cluster; it is left alone");
-        }
-        if unknown.len() > UNKNOWN_TOLD_MAX {
-            log::warn!("so do {} more", unknown.len() - UNKNOWN_TOLD_MAX);
-        }
+        tell_some(
+            &unknown,
+            "belongs to no topic of this cluster; it is left alone",
+        );
+    }
+}
+
+/// Names the first few of some paths, and counts the others.
+fn tell_some(paths: &[String], what: &str) {
+    for path in paths.iter().take(UNKNOWN_TOLD_MAX) {
+        log::warn!("{path} {what}");
+    }
+    if paths.len() > UNKNOWN_TOLD_MAX {
+        log::warn!(
+            "the same is true of {} more",
+            paths.len() - UNKNOWN_TOLD_MAX
+        );
     }
 }
 
@@ -210,7 +229,10 @@ fn start_directory(
             }
         });
     }
-    Ok(Arc::new(LogDir::new(LogDirParts {
+    let recovery_threads = config.engine.recovery_threads_per_log_dir;
+    let recovery_threads =
+        DiskThreads::for_disk(disk.as_ref(), "milena-recovery", recovery_threads);
+    let dir = LogDir::new(LogDirParts {
         id: taken.id,
         path: taken.path,
         disk,
@@ -225,10 +247,17 @@ fn start_directory(
         closed_logs: taken.closed_logs,
         lock: Arc::downgrade(&taken.lock),
         metrics: environment.metrics.clone(),
-    })))
+    });
+    dir.set_recovery_threads(recovery_threads.map_err(StartError::Threads)?);
+    Ok(Arc::new(dir))
 }
 
-fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Addr<LogDirActor> {
+fn start_rounds(
+    config: &ServerConfig,
+    dir: &Arc<LogDir>,
+    is_first: bool,
+    metrics: &Metrics,
+) -> Addr<LogDirActor> {
     let upkeep = &config.upkeep;
     let checkpoint = upkeep
         .recovery_point_interval_ms
@@ -237,7 +266,15 @@ fn start_rounds(config: &ServerConfig, dir: &Arc<LogDir>, is_first: bool) -> Add
     let intervals = LogDirIntervals {
         checkpoint: Duration::from_millis(checkpoint.max(1)),
         tidy: Duration::from_millis(upkeep.retention_check_interval_ms.max(1)),
+        first_tidy: Duration::from_millis(upkeep.first_retention_check_ms),
         close_unused: is_first.then_some(FILES_CLOSED_AFTER),
     };
-    LogDirActor::new(Arc::clone(dir), intervals).start()
+    let pace = ScrubPace {
+        bytes_per_second: config.engine.scrub_bytes_per_second,
+        interval: Duration::from_millis(config.engine.scrub_interval_ms),
+    };
+    let scrubber = Scrubber::new(Arc::clone(dir), pace, Clock::system(), metrics.clone());
+    LogDirActor::new(Arc::clone(dir), intervals)
+        .scrubbing(scrubber)
+        .start()
 }

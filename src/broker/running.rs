@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use actix::Addr;
 use actix_rt::Arbiter;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +19,7 @@ use super::disks::Disks;
 use super::doors::{AddListenerError, Doors};
 use super::quorum::Quorum;
 use super::starting::register;
+use crate::actors::cleaner::{CleanerActor, StopCleaning};
 use crate::actors::controller::{AskController, ControllerUnavailable};
 use crate::actors::directory_keeper::Registered;
 use crate::actors::groups::router::GroupRouter;
@@ -112,6 +114,7 @@ pub(super) struct Running {
     pub(super) quota: ConnectionQuota,
     pub(super) router: PartitionRouter,
     pub(super) groups: GroupRouter,
+    pub(super) cleaner: Addr<CleanerActor>,
     pub(super) quorum: Quorum,
     pub(super) caretakers: Caretakers,
     pub(super) disks: Disks,
@@ -211,6 +214,8 @@ impl Running {
         if tokio::time::timeout(self.patience, stopped).await.is_err() {
             log::warn!("a move between log directories has not stopped in time");
         }
+        // A cleaner that is gone cleans nothing.
+        let _ = self.cleaner.send(StopCleaning).await;
         let mut closed = Ok(());
         for host in self.router.hosts() {
             // A host that is gone has panicked, and its logs will be recovered.
@@ -226,6 +231,7 @@ impl Running {
     /// Ends what a start that failed has begun; nothing is marked as cleanly stopped.
     pub(super) async fn abandon(self) {
         self.shutdown.begin();
+        let _ = self.cleaner.send(StopCleaning).await;
         self.quorum.stop().await;
         self.give_back().await;
     }

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::prelude::*;
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::disks::Disks;
 use super::quorum::Quorum;
@@ -14,6 +17,7 @@ use super::running::Running;
 use super::{Environment, Fatal};
 use crate::actors::clock::Clock;
 use crate::actors::controller::{AskController, AwaitLeadership, ControllerUnavailable};
+use crate::actors::metadata::{AwaitPublished, MetadataActor};
 use crate::actors::observe::OnPanic;
 use crate::actors::partition_host::{PartitionHost, PartitionRouter, Share};
 use crate::actors::partition_opening::Opening;
@@ -21,8 +25,8 @@ use crate::actors::placement::Placement;
 use crate::actors::settings::SettingsSource;
 use crate::config::ServerConfig;
 use crate::metadata::controller::{BrokerRegistration, Reply, Request};
-use crate::metadata::{ConfigTables, Endpoint, TopicSettings};
-use crate::model::Uuid;
+use crate::metadata::{ConfigTables, Endpoint, Image, TopicSettings};
+use crate::model::{BrokerId, Uuid};
 
 /// How long the quorum may take to elect this node, its only voter.
 const LEADERSHIP_DEADLINE: Duration = Duration::from_secs(30);
@@ -94,44 +98,131 @@ pub(super) fn registration(
     }
 }
 
-/// Registers a broker that starts, unless it finds that it cannot go on. See [`register`].
+/// Registers a broker that starts, unless it finds that it cannot go on, and waits until its readers
+/// see that, which is when its partitions are open. See [`register`].
 pub(super) async fn enter(
     running: &Running,
+    metadata: &Addr<MetadataActor>,
     mut fatal: watch::Receiver<Option<Fatal>>,
 ) -> Result<i64, String> {
+    let registration = running.registration.clone();
+    let entered = async {
+        let broker = registration.broker;
+        let epoch = register(&running.quorum, registration).await?;
+        be_seen(&running.image, metadata, broker, epoch).await?;
+        Ok(epoch)
+    };
     tokio::select! {
-        entered = register(&running.quorum, running.registration.clone()) => entered,
+        entered = entered => entered,
         Ok(fatal) = fatal.wait_for(Option::is_some) => {
             Err(fatal.clone().map_or_else(String::new, |Fatal(reason)| reason))
         }
     }
 }
 
-/// Registers the broker, which gives its epoch; when this returns, its partitions are open and the
-/// image is published. The error is a sentence.
+/// Waits until the published image has the broker in this epoch, however long its partitions take:
+/// doors that open earlier would tell clients of topics that are not there.
+async fn be_seen(
+    image: &ArcSwap<Image>,
+    metadata: &Addr<MetadataActor>,
+    broker: BrokerId,
+    epoch: i64,
+) -> Result<(), String> {
+    loop {
+        let seen = image.load_full();
+        let known = seen.brokers.get(&broker);
+        if known.is_some_and(|known| known.broker_epoch == epoch) {
+            return Ok(());
+        }
+        let next = metadata.send(AwaitPublished(seen.version.saturating_add(1)));
+        next.await
+            .map_err(|_| "the actor that follows the metadata has ended".to_owned())?;
+    }
+}
+
+/// Registers the broker, which gives its epoch; when this returns it is committed, and published unless
+/// that takes long. The error is a sentence.
 pub(super) async fn register(
     quorum: &Quorum,
     registration: BrokerRegistration,
 ) -> Result<i64, String> {
-    let registered = async {
-        loop {
-            let request = Request::RegisterBroker(registration.clone());
-            match quorum.controller.send(AskController(request)).await {
-                Ok(Ok(Reply::RegisterBroker(Ok(epoch)))) => return Ok(epoch),
-                Ok(Ok(Reply::RegisterBroker(Err(refusal)))) => return Err(refusal.to_string()),
-                Ok(Ok(_)) => return Err("it gave another answer".to_owned()),
-                // The quorum has not elected its only voter yet.
-                Ok(Err(ControllerUnavailable::NotController { .. })) => {
-                    // One that has ended says so when it is asked again.
-                    let _ = quorum.controller.send(AwaitLeadership).await;
-                }
-                Ok(Err(_)) => tokio::time::sleep(BUSY_BACKOFF).await,
-                Err(_) => return Err("it has ended".to_owned()),
+    let deadline = Instant::now() + LEADERSHIP_DEADLINE;
+    let late = || "no leader was elected in time".to_owned();
+    loop {
+        // While this is carried out the partitions are opened. After a crash that takes as long as
+        // it takes, so it is not under the deadline.
+        let request = Request::RegisterBroker(registration.clone());
+        match quorum.controller.send(AskController(request)).await {
+            Ok(Ok(Reply::RegisterBroker(Ok(epoch)))) => return Ok(epoch),
+            Ok(Ok(Reply::RegisterBroker(Err(refusal)))) => return Err(refusal.to_string()),
+            Ok(Ok(_)) => return Err("it gave another answer".to_owned()),
+            // The quorum has not elected its only voter yet.
+            Ok(Err(ControllerUnavailable::NotController { .. })) => {
+                let elected = quorum.controller.send(AwaitLeadership);
+                // One that has ended says so when it is asked again.
+                let _ = timeout_at(deadline, elected).await.map_err(|_| late())?;
             }
+            Ok(Err(_)) if Instant::now() < deadline => tokio::time::sleep(BUSY_BACKOFF).await,
+            Ok(Err(_)) => return Err(late()),
+            Err(_) => return Err("it has ended".to_owned()),
         }
-    };
-    match tokio::time::timeout(LEADERSHIP_DEADLINE, registered).await {
-        Ok(registered) => registered,
-        Err(_) => Err("no leader was elected in time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::metadata::MetadataChanged;
+    use crate::actors::observe::PanicWatch;
+    use crate::actors::quorum_messages::Committed;
+    use crate::metadata::MetadataRecord;
+
+    /// Opens partitions for minutes.
+    struct SlowRoom;
+
+    impl Actor for SlowRoom {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<MetadataChanged> for SlowRoom {
+        type Result = ResponseFuture<()>;
+
+        fn handle(&mut self, _: MetadataChanged, _: &mut Context<Self>) -> Self::Result {
+            Box::pin(tokio::time::sleep(Duration::from_secs(120)))
+        }
+    }
+
+    #[actix::test]
+    async fn a_broker_is_not_in_before_its_partitions_are_open_even_if_that_takes_minutes() {
+        tokio::time::pause();
+        let image: Arc<ArcSwap<Image>> = Arc::default();
+        let stages = vec![vec![SlowRoom.start().recipient()]];
+        let watch = PanicWatch::new("metadata", Arc::new(|_| {}));
+        let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
+        // What was there before, and the registration, which is published after that.
+        let commit = |index, records: Vec<MetadataRecord>| {
+            let records = records.into();
+            metadata.do_send(Committed { index, records });
+        };
+        let topic = MetadataRecord::Topic {
+            name: "t".to_owned(),
+            id: Uuid([1; 16]),
+        };
+        commit(1, vec![topic]);
+        commit(
+            2,
+            vec![MetadataRecord::RegisterBroker {
+                id: BrokerId(1),
+                broker_epoch: 7,
+                incarnation: Uuid([2; 16]),
+                endpoints: Vec::new(),
+                rack: None,
+                directories: Vec::new(),
+            }],
+        );
+        let begun = tokio::time::Instant::now();
+        be_seen(&image, &metadata, BrokerId(1), 7).await.unwrap();
+        assert_eq!(image.load().version, 2);
+        assert_eq!(begun.elapsed().as_secs(), 240);
     }
 }

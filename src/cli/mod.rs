@@ -5,6 +5,7 @@
 
 mod host;
 mod serve;
+mod storage;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -36,6 +37,22 @@ enum Command {
     Config {
         #[command(subcommand)]
         action: ConfigAction,
+    },
+    /// Look at a stopped broker's directories.
+    Storage {
+        #[command(subcommand)]
+        action: StorageAction,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StorageAction {
+    /// List every damaged place: file, bytes, offsets, what is wrong. Changes nothing. Status 0:
+    /// nothing is damaged; 1: something is; 2: it could not be looked at.
+    Verify {
+        /// A log directory, or the directory of one partition in it; Kafka's will do.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
     },
 }
 
@@ -79,6 +96,9 @@ pub fn main() -> ExitCode {
         Some(Command::Config {
             action: ConfigAction::Reference,
         }) => print(&crate::config::reference::page()),
+        Some(Command::Storage {
+            action: StorageAction::Verify { directory },
+        }) => storage::verify(&directory),
     }
 }
 

@@ -128,12 +128,18 @@ pub struct LimitsConfig {
 pub struct EngineConfig {
     /// `milena.data.threads`; `None` is one for every two cores.
     pub data_threads: Option<usize>,
+    /// `num.recovery.threads.per.data.dir`.
+    pub recovery_threads_per_log_dir: usize,
     /// `milena.disk.threads.per.log.dir`.
     pub disk_threads_per_log_dir: usize,
     /// `milena.unflushed.bytes.max`, of each log directory.
     pub unflushed_bytes_max: u64,
     /// `milena.sendfile.bytes.min`.
     pub sendfile_bytes_min: usize,
+    /// `milena.scrub.max.bytes.per.second`, of each log directory; zero for never.
+    pub scrub_bytes_per_second: u64,
+    /// `milena.scrub.interval.ms`.
+    pub scrub_interval_ms: u64,
     /// `milena.shutdown.timeout.ms`.
     pub shutdown_timeout_ms: u64,
 }
@@ -143,6 +149,8 @@ pub struct EngineConfig {
 pub struct UpkeepConfig {
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval_ms: u64,
+    /// `log.initial.task.delay.ms`.
+    pub first_retention_check_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`.
     pub recovery_point_interval_ms: u64,
     /// `log.flush.start.offset.checkpoint.interval.ms`.
@@ -445,9 +453,12 @@ fn engine(values: &StaticValues) -> Result<EngineConfig, ConfigError> {
     let data_threads: usize = values.number("milena.data.threads")?;
     Ok(EngineConfig {
         data_threads: Some(data_threads).filter(|threads| *threads > 0),
+        recovery_threads_per_log_dir: values.number("num.recovery.threads.per.data.dir")?,
         disk_threads_per_log_dir: values.number("milena.disk.threads.per.log.dir")?,
         unflushed_bytes_max: values.number("milena.unflushed.bytes.max")?,
         sendfile_bytes_min: values.number("milena.sendfile.bytes.min")?,
+        scrub_bytes_per_second: values.number("milena.scrub.max.bytes.per.second")?,
+        scrub_interval_ms: values.number("milena.scrub.interval.ms")?,
         shutdown_timeout_ms: values.number("milena.shutdown.timeout.ms")?,
     })
 }
@@ -455,6 +466,7 @@ fn engine(values: &StaticValues) -> Result<EngineConfig, ConfigError> {
 fn upkeep(values: &StaticValues) -> Result<UpkeepConfig, ConfigError> {
     Ok(UpkeepConfig {
         retention_check_interval_ms: values.number("log.retention.check.interval.ms")?,
+        first_retention_check_ms: values.number("log.initial.task.delay.ms")?,
         recovery_point_interval_ms: values.number("log.flush.offset.checkpoint.interval.ms")?,
         log_start_offset_interval_ms: values
             .number("log.flush.start.offset.checkpoint.interval.ms")?,

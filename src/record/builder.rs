@@ -14,7 +14,7 @@ use super::varint::{put_varint, put_varlong, varint_size};
 
 /// A batch larger than its length field can say is not built.
 /// Incompressible bytes grow a little, for which there is room.
-const BATCH_BYTES_MAX: usize = i32::MAX as usize / 2;
+pub(super) const BATCH_BYTES_MAX: usize = i32::MAX as usize / 2;
 
 /// Why a batch could not be built.
 #[derive(Debug, thiserror::Error)]

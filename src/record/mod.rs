@@ -29,6 +29,7 @@ mod fast_head;
 mod recompress;
 mod record_reader;
 mod record_view;
+mod rewrite;
 mod rules;
 mod validation;
 mod varint;
@@ -42,6 +43,7 @@ pub use checksum::BatchChecksum;
 pub use control::{ControlError, ControlType, EndTransactionMarker};
 pub use record_reader::{RecordReader, Scratch, records};
 pub use record_view::{HeaderView, Headers, RecordFault, RecordView};
+pub use rewrite::{KeptRecords, PlainRecords, empty_batch, plain_records, rewrite_batch};
 pub use rules::{InvalidBatch, ProduceRules, RecordError, TopicCompression, ValidBatch};
 pub use validation::validate_produce;
 

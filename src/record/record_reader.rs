@@ -183,7 +183,7 @@ pub(super) fn take_head(mut bytes: &[u8]) -> Result<(RecordHead, &[u8]), RecordF
 
 /// Takes the body of a record from the front of `rest`.
 #[inline(always)]
-fn take_body<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordFault> {
+pub(super) fn take_body<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordFault> {
     if rest.is_empty() {
         return Err(RecordFault::Truncated);
     }
@@ -195,7 +195,7 @@ fn take_body<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordFault> {
     Ok(body)
 }
 
-fn finish_plain(rest: &[u8]) -> Result<(), RecordFault> {
+pub(super) fn finish_plain(rest: &[u8]) -> Result<(), RecordFault> {
     if rest.is_empty() {
         Ok(())
     } else {

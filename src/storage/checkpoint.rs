@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::StorageError;
 use super::disk::Disk;
@@ -62,7 +63,7 @@ pub(super) fn write_lines(lines: impl ExactSizeIterator<Item = String>) -> Strin
 /// first write, has no entries.
 pub(super) fn parse_lines<T>(
     text: &str,
-    parse: impl Fn(&str) -> Option<T>,
+    mut parse: impl FnMut(&str) -> Option<T>,
 ) -> Result<Vec<T>, InvalidCheckpoint> {
     let malformed = |line: usize, text: &str| InvalidCheckpoint::Malformed {
         line,
@@ -100,10 +101,15 @@ pub fn offsets_to_text(offsets: &BTreeMap<TopicPartition, Offset>) -> String {
 
 /// Reads the text of an offset checkpoint. Of a partition that is there twice the later line counts.
 pub fn parse_offsets(text: &str) -> Result<BTreeMap<TopicPartition, Offset>, InvalidCheckpoint> {
+    // Partitions of a topic follow each other, and share its name: they may be very many.
+    let mut last: Arc<str> = "".into();
     let entries = parse_lines(text, |line| {
         let mut words = line.split_ascii_whitespace();
         let (topic, partition, offset) = (words.next()?, words.next()?, words.next()?);
-        let partition = TopicPartition::new(topic, partition.parse().ok()?);
+        if *last != *topic {
+            last = topic.into();
+        }
+        let partition = TopicPartition::new(Arc::clone(&last), partition.parse().ok()?);
         let offset = Offset(offset.parse().ok()?);
         words.next().is_none().then_some((partition, offset))
     })?;

@@ -1,4 +1,4 @@
-//! The three offset checkpoints of a log directory, taken together.
+//! The four offset checkpoints of a log directory, taken together.
 //!
 //! Read before any log is opened, written by the log directory's actor. Old ones are safe: recovery
 //! then scans more, and the high watermark is found anew.
@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::StorageError;
 use super::checkpoint::{
-    HIGH_WATERMARK_CHECKPOINT, LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT, read_offsets,
-    write_offsets,
+    CLEANER_CHECKPOINT, HIGH_WATERMARK_CHECKPOINT, LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT,
+    read_offsets, write_offsets,
 };
 use super::disk::Disk;
 use crate::model::{Offset, TopicPartition};
@@ -23,10 +23,12 @@ pub struct Checkpoints {
     pub log_starts: BTreeMap<TopicPartition, Offset>,
     /// Up to where each partition is committed.
     pub high_watermarks: BTreeMap<TopicPartition, Offset>,
+    /// Up to where each compacted log was cleaned.
+    pub cleaned: BTreeMap<TopicPartition, Offset>,
 }
 
 impl Checkpoints {
-    /// Reads what is there. A damaged recovery point or high watermark only costs time and is told
+    /// Reads what is there. A damaged one that is not of log starts only costs time and is told
     /// through `complain`; a damaged log start would bring deleted records back, and is an error.
     pub fn read(
         disk: &dyn Disk,
@@ -43,33 +45,43 @@ impl Checkpoints {
         Ok(Checkpoints {
             recovery_points: tolerant(RECOVERY_POINT_CHECKPOINT)?,
             high_watermarks: tolerant(HIGH_WATERMARK_CHECKPOINT)?,
+            cleaned: tolerant(CLEANER_CHECKPOINT)?,
             log_starts: read_offsets(disk, &directory.join(LOG_START_CHECKPOINT))?,
         })
     }
 
-    /// Writes those that differ from `before`, the log starts first: a recovery point must never be
-    /// ahead of what it relies on.
+    /// Writes those that differ from what the files say, or all when that is not known; the log
+    /// starts first: a recovery point must never be ahead of what it relies on.
     pub fn write(
         &self,
-        before: &Checkpoints,
+        before: Option<&Checkpoints>,
         disk: &dyn Disk,
         directory: &Path,
     ) -> Result<(), StorageError> {
         let files = [
-            (LOG_START_CHECKPOINT, &self.log_starts, &before.log_starts),
+            (
+                LOG_START_CHECKPOINT,
+                &self.log_starts,
+                before.map(|before| &before.log_starts),
+            ),
             (
                 RECOVERY_POINT_CHECKPOINT,
                 &self.recovery_points,
-                &before.recovery_points,
+                before.map(|before| &before.recovery_points),
             ),
             (
                 HIGH_WATERMARK_CHECKPOINT,
                 &self.high_watermarks,
-                &before.high_watermarks,
+                before.map(|before| &before.high_watermarks),
+            ),
+            (
+                CLEANER_CHECKPOINT,
+                &self.cleaned,
+                before.map(|before| &before.cleaned),
             ),
         ];
         for (name, offsets, before) in files {
-            if offsets != before {
+            if before != Some(offsets) {
                 write_offsets(disk, &directory.join(name), offsets)?;
             }
         }
@@ -91,12 +103,17 @@ mod tests {
             recovery_points: offsets(7),
             log_starts: offsets(3),
             high_watermarks: offsets(9),
+            cleaned: offsets(5),
         };
-        checkpoints
-            .write(&Checkpoints::default(), &disk, directory)
-            .unwrap();
+        checkpoints.write(None, &disk, directory).unwrap();
         let read = Checkpoints::read(&disk, directory, |error| panic!("{error}")).unwrap();
         assert_eq!(read, checkpoints);
+
+        let nothing = Checkpoints::default();
+        nothing.write(None, &disk, directory).unwrap();
+        let read = Checkpoints::read(&disk, directory, |error| panic!("{error}")).unwrap();
+        assert_eq!(read, nothing, "what is there no more goes");
+        checkpoints.write(None, &disk, directory).unwrap();
 
         let damaged = directory.join(RECOVERY_POINT_CHECKPOINT);
         disk.write_file_atomically(&damaged, b"nonsense").unwrap();

@@ -95,6 +95,22 @@ impl StorageError {
         }
     }
 
+    /// Which file says what it cannot mean, or what only a later version means, and what is wrong
+    /// with it; any other error comes back.
+    ///
+    /// # Errors
+    /// When this is not about what a file says.
+    pub fn wrong_file(self) -> Result<(PathBuf, String), StorageError> {
+        match self {
+            StorageError::Corrupt { path, detail } => Ok((path, detail)),
+            StorageError::UnknownVersion { path, version } => Ok((
+                path,
+                format!("its version is {version}, which is not known here"),
+            )),
+            error => Err(error),
+        }
+    }
+
     /// Whether the file or directory was not there, which many callers take for "empty".
     pub fn is_not_found(&self) -> bool {
         matches!(self, StorageError::NotFound { .. })

@@ -181,6 +181,18 @@ impl LeaderEpochs {
     /// Reads the content of the file. Entries that do not rise are cut like by [`Self::assign`].
     pub fn parse(text: &str) -> Result<LeaderEpochs, InvalidCheckpoint> {
         let mut epochs = LeaderEpochs::default();
+        // The last number of a file that a loss of power has shortened would be another one.
+        if let Some((at, torn)) = text
+            .lines()
+            .enumerate()
+            .last()
+            .filter(|_| !text.ends_with('\n'))
+        {
+            return Err(InvalidCheckpoint::Malformed {
+                line: at + 1,
+                text: torn.to_owned(),
+            });
+        }
         let lines = parse_lines(text, |line| {
             let (epoch, start_offset) = line.split_once(' ')?;
             let epoch = LeaderEpoch(epoch.parse().ok()?);

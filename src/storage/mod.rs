@@ -19,12 +19,13 @@ pub mod producer_state;
 pub mod quorum_log;
 mod read_plan;
 mod recovery;
-mod scrub;
+pub mod scrub;
 mod segment;
 #[cfg(test)]
 mod simulation;
 mod time_index;
 pub mod transaction_index;
+pub mod verify;
 
 pub use checkpoints::Checkpoints;
 pub use cleaner::{CleaningError, CleaningStats, CleaningStopped, OffsetMap, Pace};

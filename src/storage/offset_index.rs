@@ -25,7 +25,7 @@ pub(crate) struct OffsetEntry {
 }
 
 impl OffsetEntry {
-    fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> OffsetEntry {
+    pub(super) fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> OffsetEntry {
         let [a, b, c, d, e, f, g, h] = *bytes;
         OffsetEntry {
             offset: base_offset + i64::from(i32::from_be_bytes([a, b, c, d])),

@@ -25,7 +25,7 @@ pub(crate) struct TimeEntry {
 }
 
 impl TimeEntry {
-    fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> TimeEntry {
+    pub(super) fn decode(bytes: &[u8; ENTRY_SIZE], base_offset: Offset) -> TimeEntry {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = *bytes;
         TimeEntry {
             timestamp: Timestamp(i64::from_be_bytes([a, b, c, d, e, f, g, h])),

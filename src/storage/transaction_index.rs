@@ -107,30 +107,94 @@ impl TransactionIndex {
         path: PathBuf,
         base_offset: Offset,
     ) -> Result<TransactionIndex, StorageError> {
-        let mut index = TransactionIndex::empty(path);
-        let bytes = match disk.read_file(&index.path, LENGTH_MAX) {
+        let Some(entries) = Self::read(disk, &path, base_offset)? else {
+            return Ok(TransactionIndex::empty(path));
+        };
+        let file = Some(disk.open(&path, OpenMode::Write)?);
+        Ok(TransactionIndex {
+            path,
+            file,
+            entries,
+        })
+    }
+
+    /// Reads the entries alone; none when there is no file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(
+        disk: &dyn Disk,
+        path: &Path,
+        base_offset: Offset,
+    ) -> Result<Option<Vec<AbortedTransaction>>, StorageError> {
+        let bytes = match disk.read_file(path, LENGTH_MAX) {
             Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(index),
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let (entries, rest) = bytes.as_chunks::<ENTRY_SIZE>();
+        TransactionIndex::understand(&bytes, path, base_offset).map(Some)
+    }
+
+    /// Understands the bytes of such a file, for looking only.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_bytes(
+        bytes: &[u8],
+        path: PathBuf,
+        base_offset: Offset,
+    ) -> Result<TransactionIndex, StorageError> {
+        let entries = TransactionIndex::understand(bytes, &path, base_offset)?;
+        Ok(TransactionIndex {
+            path,
+            file: None,
+            entries,
+        })
+    }
+
+    fn understand(
+        bytes: &[u8],
+        path: &Path,
+        base_offset: Offset,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        let corrupt = |detail: &str| StorageError::corrupt(path, detail);
+        let (chunks, rest) = bytes.as_chunks::<ENTRY_SIZE>();
         if !rest.is_empty() {
-            return Err(index.corrupt("it ends within an entry"));
+            return Err(corrupt("it ends within an entry"));
         }
-        for bytes in entries {
+        let mut entries: Vec<AbortedTransaction> = Vec::new();
+        for bytes in chunks {
             let entry = AbortedTransaction::decode(bytes)
-                .ok_or_else(|| index.corrupt("it has an entry of an unknown version"))?;
-            let after = index
-                .entries
-                .last()
-                .map_or(Offset(i64::MIN), |e| e.last_offset);
+                .ok_or_else(|| corrupt("it has an entry of an unknown version"))?;
+            let after = entries.last().map_or(Offset(i64::MIN), |e| e.last_offset);
             if entry.last_offset < base_offset || entry.last_offset <= after {
-                return Err(index.corrupt("its entries do not rise from the segment's start"));
+                return Err(corrupt("its entries do not rise from the segment's start"));
             }
-            index.entries.push(entry);
+            entries.push(entry);
         }
-        index.file = Some(disk.open(&index.path, OpenMode::Write)?);
-        Ok(index)
+        Ok(entries)
+    }
+
+    /// Takes transactions whose markers lie at or above `offset` out of a file, which need not be
+    /// there, and what is left of an entry at its end that was not written whole.
+    pub fn cut(
+        disk: &dyn Disk,
+        path: PathBuf,
+        base_offset: Offset,
+        offset: Offset,
+    ) -> Result<(), StorageError> {
+        let file = match disk.open(&path, OpenMode::Write) {
+            Ok(file) => file,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let length = file.length()?;
+        let whole = length - length % ENTRY_SIZE as u64;
+        if whole < length {
+            file.truncate(whole)?;
+        }
+        drop(file);
+        TransactionIndex::open(disk, path, base_offset)?.truncate_to(offset)
     }
 
     /// Adds a transaction that ended behind all others.

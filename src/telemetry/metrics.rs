@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::cleaner_metrics::CleanerMetrics;
+
 /// What a request was about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ApiLabel {
@@ -92,10 +94,16 @@ pub struct Metrics {
     pub log_flush_seconds: Histogram,
     /// Segments deleted for age or size.
     pub segments_deleted: Counter,
+    /// Bytes of old segments read to find damage.
+    pub scrubbed_bytes: Counter,
+    /// Ranges of logs known to be damaged now.
+    pub damaged_ranges: Gauge,
     /// Metadata records committed.
     pub metadata_records: Counter,
     /// Records of `__consumer_offsets` that could not be read when groups were loaded.
     pub group_records_skipped: Counter,
+    /// The cleaner's.
+    pub cleaner: CleanerMetrics,
 }
 
 impl Default for Metrics {
@@ -126,8 +134,11 @@ impl Default for Metrics {
             log_flushes: Counter::default(),
             log_flush_seconds: seconds(),
             segments_deleted: Counter::default(),
+            scrubbed_bytes: Counter::default(),
+            damaged_ranges: Gauge::default(),
             metadata_records: Counter::default(),
             group_records_skipped: Counter::default(),
+            cleaner: CleanerMetrics::default(),
         }
     }
 }
@@ -178,6 +189,7 @@ impl Metrics {
         self.register_connections(&mut registry);
         self.register_records(&mut registry);
         self.register_broker(&mut registry);
+        self.cleaner.register(&mut registry);
         let mut text = String::new();
         match encode(&mut text, &registry) {
             Ok(()) => text,
@@ -305,6 +317,16 @@ impl Metrics {
             "segments_deleted",
             "Segments deleted for age or size",
             self.segments_deleted.clone(),
+        );
+        to.register(
+            "scrubbed_bytes",
+            "Bytes of old segments read to find damage",
+            self.scrubbed_bytes.clone(),
+        );
+        to.register(
+            "damaged_ranges",
+            "Ranges of logs known to be damaged",
+            self.damaged_ranges.clone(),
         );
         to.register(
             "metadata_records",

@@ -3,6 +3,7 @@
 //! Handed to rooms as values; only `cli` installs a logger. Invariant: nothing here decides
 //! anything about records or requests.
 
+pub mod cleaner_metrics;
 pub mod log_levels;
 pub mod log_setup;
 pub mod metrics;

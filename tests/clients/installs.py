@@ -28,6 +28,9 @@ QUICK_GROUPS = ["group.initial.rebalance.delay.ms=0", "group.consumer.min.sessio
 OVERRIDES = {
     **dict.fromkeys(["groups", "java", "franz-go", "sarama", "kafkajs", "kafka-python", "aiokafka"], QUICK_GROUPS),
     "durability": ["log.segment.bytes=1048576"],
+    # Dirt is looked for, and old files go, while somebody waits.
+    "compaction": ["log.cleaner.backoff.ms=300", "log.segment.delete.delay.ms=500",
+                   "log.retention.check.interval.ms=1000", "log.initial.task.delay.ms=500"],
     # Records of 1970 are asked for here, before retention may look at them. The rest is what Kafka's own file of
     # properties says, so that the same keys come from a file.
     "ask": ["group.initial.rebalance.delay.ms=0", "log.initial.task.delay.ms=3600000", "log.retention.hours=168",
@@ -159,6 +162,13 @@ def durability():
                      "LOG4J": str(CACHE / f"kafka-{kafka.VERSION}" / "log4j2-ERROR.xml")}
 
 
+def compaction():
+    jars = jars_of_kafka()
+    command, environment = script("compaction")()
+    return command, {**environment, "KAFKA_JARS": jars,
+                     "LOG4J": str(CACHE / f"kafka-{kafka.VERSION}" / "log4j2-ERROR.xml")}
+
+
 SUITES = {
     "kcat": kcat,
     "librdkafka": script("librdkafka"),
@@ -172,4 +182,5 @@ SUITES = {
     "ask": ask,
     "tools": tools,
     "durability": durability,
+    "compaction": compaction,
 }

@@ -2,6 +2,7 @@
 
 mod binary;
 mod codec_differential;
+mod damage;
 mod disks;
 mod embedded;
 mod embedded_alone;
@@ -11,3 +12,4 @@ mod hostile;
 mod house;
 mod retention;
 mod server;
+mod strange;

@@ -25,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) text: bool,
     /// A key of sixteen bytes in each record.
     pub(crate) keyed: bool,
+    /// How many different keys there are, drawn evenly.
+    pub(crate) keys_max: u64,
 }
 
 impl Shape {
@@ -36,6 +38,7 @@ impl Shape {
             codec: codec(args.word("codec", "none"))?,
             text: args.word("values", "random") == "text",
             keyed: args.word("keys", "no") == "yes",
+            keys_max: args.number("keys_max", u64::MAX)?,
         })
     }
 
@@ -55,7 +58,9 @@ impl Shape {
                 true => seed.text(&mut value, self.record_bytes),
                 false => seed.noise(&mut value, self.record_bytes),
             }
-            let key = self.keyed.then(|| format!("{:016x}", seed.next()));
+            let key = self
+                .keyed
+                .then(|| format!("{:016x}", seed.below(self.keys_max)));
             builder.append(now, key.as_deref().map(str::as_bytes), Some(&value), &[]);
         }
         let count = builder.records() as u64;

@@ -8,6 +8,7 @@
 mod admin;
 mod args;
 mod batch;
+mod beside;
 mod classic;
 mod commits;
 mod consume;
@@ -24,8 +25,11 @@ mod latency;
 mod many;
 mod memory;
 mod produce;
+mod questions;
 mod rebalance;
 mod relay;
+mod serving;
+mod spread;
 mod stall;
 mod stats;
 mod wire;
@@ -42,8 +46,13 @@ type Command = fn(&Args) -> Result<(), Failure>;
 
 const COMMANDS: &[(&str, Command)] = &[
     ("create", admin::create),
+    ("alter", admin::alter),
     ("delete", admin::delete),
     ("fill", admin::fill),
+    ("questions", questions::run),
+    ("spread", spread::run),
+    ("serving", serving::run),
+    ("beside", beside::run),
     ("produce", produce::run),
     ("keyed", keyed::run),
     ("consume", consume::run),

@@ -29,12 +29,13 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Samples of this first part are not counted.
 const WARM_UP_NS: u64 = 2_000_000_000;
 
+/// Where everybody goes, until it is over.
 #[derive(Clone)]
-struct Crowd {
-    address: SocketAddr,
-    topic: String,
-    partitions: Vec<i32>,
-    over: Arc<AtomicBool>,
+pub(crate) struct Crowd {
+    pub(crate) address: SocketAddr,
+    pub(crate) topic: String,
+    pub(crate) partitions: Vec<i32>,
+    pub(crate) over: Arc<AtomicBool>,
 }
 
 /// `topic= partitions=100 producers=1000 consumers=50 rate= seconds= batch_records=10 record_bytes=100
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let scan_rate = args.number("scan_mb_per_second", 100u64)? * 1_000_000;
     let scanning = (args.word("scan", "no") == "yes").then(|| {
         let crowd = crowd.clone();
-        std::thread::spawn(move || scan(&crowd, scan_rate))
+        std::thread::spawn(move || scan(&crowd, scan_rate, u64::MAX))
     });
     let over = Arc::clone(&crowd.over);
     let consuming = std::thread::spawn(move || tail.follow(&over).map(|()| tail));
@@ -272,12 +273,13 @@ impl Tail {
 }
 
 /// Reads all partitions from their start to where they ended when it began, again and again.
-fn scan(crowd: &Crowd, bytes_per_second: u64) -> Result<Value, Failure> {
+pub(crate) fn scan(crowd: &Crowd, bytes_per_second: u64, laps_max: u64) -> Result<Value, Failure> {
     let mut connection = Connection::open(crowd.address, 8 << 20)?;
     let ends = fetch::high_watermarks(&mut connection, &crowd.topic, &crowd.partitions)?;
     let mut frame = FetchFrame::new(&crowd.topic, &crowd.partitions, Appetite::USUAL);
     let start: BTreeMap<i32, i64> = ends.keys().map(|partition| (*partition, 0)).collect();
     let (mut offsets, mut bytes, mut laps) = (start.clone(), 0u64, 0);
+    let mut records = 0;
     let (begun, mut waits) = (now_ns(), Vec::new());
     while !crowd.over.load(Ordering::Relaxed) {
         // Those read to their end are asked for no more of it: they would be answered with nothing new.
@@ -288,6 +290,9 @@ fn scan(crowd: &Crowd, bytes_per_second: u64) -> Result<Value, Failure> {
         };
         if !behind(&offsets) {
             (offsets, laps) = (start.clone(), laps + 1);
+            if laps >= laps_max {
+                break;
+            }
         }
         for (partition, offset) in &offsets {
             frame.set_offset(*partition, *offset);
@@ -301,7 +306,9 @@ fn scan(crowd: &Crowd, bytes_per_second: u64) -> Result<Value, Failure> {
             let offset = offsets
                 .get_mut(&fetched.partition)
                 .ok_or("a partition not asked for")?;
-            *offset = skim(fetched.records, *offset);
+            let next = skim(fetched.records, *offset);
+            records += next - *offset;
+            *offset = next;
             Ok(())
         })?;
         let due = begun + bytes.saturating_mul(1_000_000_000) / bytes_per_second;
@@ -310,6 +317,7 @@ fn scan(crowd: &Crowd, bytes_per_second: u64) -> Result<Value, Failure> {
     let seconds = (now_ns() - begun) as f64 / 1e9;
     Ok(json!({
         "mb": bytes / 1_000_000, "mb_per_second": bytes as f64 / 1e6 / seconds, "laps": laps,
+        "records": records, "seconds": seconds,
         "answered": stats::summary(&mut waits),
     }))
 }

@@ -13,12 +13,13 @@ use crate::stats;
 use crate::wire::{self, Connection};
 
 /// Different batches that are sent in turn, so that the bytes do not come out of one core's cache.
-const RING_BYTES: usize = 16 << 20;
+const RING_MIB: usize = 16;
 const RING_MAX: usize = 512;
 /// How often a batch is sent again while a new topic is not known everywhere.
 const WARM_UP_TRIES: usize = 500;
 
-/// `topic= records= record_bytes= batch_bytes= [inflight=5] [partitions=1] [codec=] [values=text]`.
+/// `topic= records= record_bytes= batch_bytes= [inflight=5] [partitions=1] [codec=] [values=text]
+/// [keys=yes keys_max=] [ring_mib=16]`; `ring_mib` of different batches are made, and sent in turn.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut load = Load::of(args)?;
     let records = args.number("records", 100_000u64)?;
@@ -42,6 +43,8 @@ struct Prepared {
 pub(crate) struct Load {
     ring: Vec<Prepared>,
     in_flight_max: usize,
+    /// Requests sent so far.
+    turn: usize,
 }
 
 impl Load {
@@ -49,7 +52,9 @@ impl Load {
         let (topic, partitions) = (args.text("topic")?, args.number("partitions", 1)?);
         let shape = Shape::of(args)?;
         let (mut ring, mut bytes, mut seed) = (Vec::<Prepared>::new(), 0, Seed(1));
-        while ring.is_empty() || (bytes < RING_BYTES && ring.len() < RING_MAX) {
+        let ring_mib = args.number("ring_mib", RING_MIB)?;
+        let ring_max = RING_MAX * ring_mib.div_ceil(RING_MIB);
+        while ring.is_empty() || (bytes < ring_mib << 20 && ring.len() < ring_max) {
             let (batch, records) = shape.build(&mut seed)?;
             let partition = i32::try_from(ring.len())? % partitions;
             let frame = wire::produce_frame(topic, &[(partition, &batch)]);
@@ -59,7 +64,20 @@ impl Load {
         Ok(Load {
             ring,
             in_flight_max: args.number("inflight", 5)?,
+            turn: 0,
         })
+    }
+
+    /// Requests that were made elsewhere, with how many records each has.
+    pub(crate) fn of_frames(frames: Vec<(Vec<u8>, u64)>, in_flight_max: usize) -> Load {
+        let ring = frames.into_iter();
+        Load {
+            ring: ring
+                .map(|(frame, records)| Prepared { frame, records })
+                .collect(),
+            in_flight_max,
+            turn: 0,
+        }
     }
 
     /// Sends at least this many records, in whole batches, and waits for the last answer.
@@ -73,7 +91,8 @@ impl Load {
         let begun = now_ns();
         while sent < records || !in_flight.is_empty() {
             if sent < records && in_flight.len() < self.in_flight_max {
-                let place = requests as usize % self.ring.len();
+                let place = self.turn % self.ring.len();
+                self.turn += 1;
                 let next = &mut self.ring[place];
                 wire::set_correlation(&mut next.frame, requests as i32);
                 in_flight.push_back((requests as i32, now_ns()));

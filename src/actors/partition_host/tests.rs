@@ -4,4 +4,5 @@ pub(in crate::actors) mod bench;
 mod closing;
 mod data;
 mod failures;
+mod scrubbing;
 mod upkeep;

@@ -1,65 +1,56 @@
-//! Keys of the log cleaner, which compacts. Several are the defaults of a topic key.
+//! Keys of the log cleaner, which compacts. Several are the defaults of a topic key; the others are
+//! read by `actors::cleaner`.
 //!
-//! Invariant: none of them does anything before compaction exists, and each says so.
+//! Invariant: all but the first change while the broker runs, as in Kafka.
 
 use super::entry::{boolean, double, int, long};
 use crate::model::config_key::ConfigKey;
 
-const NO_CLEANER: &str = "Without effect until compaction is built.";
-
 /// The keys.
 pub(super) const KEYS: &[ConfigKey] = &[
     boolean("log.cleaner.enable", "true")
-        .doc("Whether compacted topics are compacted.")
-        .deviates(NO_CLEANER),
+        .doc("Whether compacted topics are compacted."),
     int("log.cleaner.threads", "1")
         .at_least(0)
-        .at_start_here()
-        .doc("Threads that compact logs.")
-        .deviates(NO_CLEANER),
+        .cluster_wide()
+        .doc("Threads that compact logs, a log to a thread.")
+        .deviates("0 is refused: `log.cleaner.enable=false` says that."),
     double(
         "log.cleaner.io.max.bytes.per.second",
         "1.7976931348623157E308",
     )
-    .at_start_here()
-    .doc("How many bytes per second compaction may read and write.")
-    .deviates(NO_CLEANER),
+    .fraction(1.0, f64::MAX)
+    .cluster_wide()
+    .doc("How many bytes per second compaction may read and write, all threads together."),
     long("log.cleaner.dedupe.buffer.size", "134217728")
-        .at_start_here()
-        .doc("Memory of all cleaner threads for remembering keys.")
-        .deviates(NO_CLEANER),
+        .cluster_wide()
+        .doc("Memory of all cleaner threads for remembering keys, more than 1 MiB for each. It is taken while a log is compacted, as far as its keys need it."),
     int("log.cleaner.io.buffer.size", "524288")
         .at_least(0)
-        .at_start_here()
-        .doc("Memory of all cleaner threads for reading and writing.")
-        .deviates(NO_CLEANER),
+        .cluster_wide()
+        .doc("Memory of all cleaner threads for reading and writing."),
     double("log.cleaner.io.buffer.load.factor", "0.9")
-        .at_start_here()
-        .doc("How full the memory for keys may become, as a fraction.")
-        .deviates(NO_CLEANER),
+        .fraction(0.01, 1.0)
+        .cluster_wide()
+        .doc("How full the memory for keys may become, as a fraction."),
     long("log.cleaner.backoff.ms", "15000")
         .at_least(0)
-        .at_start_here()
-        .doc("How long a cleaner thread with nothing to do sleeps.")
-        .deviates(NO_CLEANER),
+        .cluster_wide()
+        .doc("How long the cleaner waits when there was nothing to do, and at first before it tries again what failed."),
     double("log.cleaner.min.cleanable.ratio", "0.5")
         .fraction(0.0, 1.0)
         .cluster_wide()
-        .doc("The part of a log that must be new before it is compacted.")
-        .deviates(NO_CLEANER),
+        .doc("The part of a log that must be new before it is compacted."),
     long("log.cleaner.delete.retention.ms", "86400000")
         .at_least(0)
         .cluster_wide()
-        .doc("How long a deletion marker survives in a compacted log.")
-        .deviates(NO_CLEANER),
+        .doc("How long a deletion marker survives in a compacted log."),
     long("log.cleaner.min.compaction.lag.ms", "0")
         .at_least(0)
         .cluster_wide()
-        .doc("How long a record surely stays uncompacted.")
-        .deviates(NO_CLEANER),
+        .doc("How long a record surely stays uncompacted."),
     long("log.cleaner.max.compaction.lag.ms", "9223372036854775807")
         .at_least(1)
         .cluster_wide()
-        .doc("How long a record may stay uncompacted at most.")
-        .deviates(NO_CLEANER),
+        .doc("How long a record may stay uncompacted at most."),
 ];

@@ -54,6 +54,14 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .at_least(1)
         .doc("Groups this broker coordinates at once; one more is refused, so that a client which invents group ids cannot take the memory of the others.")
         .deviates(OURS),
+    long("milena.scrub.max.bytes.per.second", "8388608")
+        .at_least(0)
+        .doc("How fast each log directory's old segments are read and their checksums compared, to find what the medium has lost while a copy is left. Reads that were not in the page cache leave nothing in it. The default takes 1 TB in a day and a half and is a few percent of what a hard disk can do; 0 turns it off.")
+        .deviates(OURS),
+    long("milena.scrub.interval.ms", "604800000")
+        .at_least(1)
+        .doc("From the beginning of one round over all old segments to that of the next; a round that takes longer is followed by the next at once. A week, as is the practice with file systems that scrub: shorter than retention usually is, and long enough that the disk is mostly left alone.")
+        .deviates(OURS),
     int("milena.shutdown.timeout.ms", "30000")
         .at_least(1)
         .doc("How long a stop waits for requests in progress before it closes their connections.")

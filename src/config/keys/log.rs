@@ -3,7 +3,7 @@
 //!
 //! Invariant: a key some topic key names as its synonym has the same bounds as that topic key.
 
-use super::entry::{NO_POOL, TIERING_REFUSED, boolean, int, list, long, string, unset};
+use super::entry::{TIERING_REFUSED, boolean, int, list, long, string, unset};
 use crate::model::config_key::{ConfigKey, ConfigType};
 
 /// The keys.
@@ -25,8 +25,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("num.recovery.threads.per.data.dir", "2")
         .at_least(1)
         .at_start_here()
-        .doc("In Kafka, threads per directory that recover logs at start and flush them at the end.")
-        .deviates(NO_POOL),
+        .doc("Threads per directory that open and recover logs while the broker starts.")
+        .deviates("Those that flush at the end are `milena.disk.threads.per.log.dir`."),
     int("log.segment.bytes", "1073741824")
         .at_least(1_048_576)
         .cluster_wide()
@@ -61,11 +61,14 @@ pub(super) const KEYS: &[ConfigKey] = &[
     long("log.retention.check.interval.ms", "300000")
         .at_least(1)
         .doc("How often logs are looked through for segments to delete."),
+    long("log.initial.task.delay.ms", "30000")
+        .at_least(0)
+        .doc("How long after the start logs are first looked through for segments to delete, when that is sooner than one interval.")
+        .deviates("Kafka has it without describing it, and waits as long with a short interval."),
     list("log.cleanup.policy", "delete")
         .list_of(&["compact", "delete"])
         .cluster_wide()
-        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both.")
-        .deviates("Compaction is not built yet: a compacted topic deletes nothing."),
+        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both."),
     int("log.index.interval.bytes", "4096")
         .at_least(0)
         .cluster_wide()

@@ -5,8 +5,6 @@
 use super::entry::{TIERING_REFUSED, boolean, double, int, list, long, string};
 use crate::model::config_key::ConfigKey;
 
-const NO_COMPACTION: &str =
-    "Without effect until compaction is built: a compacted topic deletes nothing.";
 const NO_THROTTLE: &str = "Without effect until replication is throttled.";
 
 /// The keys.
@@ -14,8 +12,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     list("cleanup.policy", "delete")
         .list_of(&["compact", "delete"])
         .synonym("log.cleanup.policy")
-        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both.")
-        .deviates("Compaction is not built yet: a compacted topic deletes nothing."),
+        .doc("What happens to old records: `delete` by age and size, `compact` to the last of each key, or both."),
     string("compression.type", "producer")
         .one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])
         .synonym("compression.type")
@@ -36,8 +33,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     long("delete.retention.ms", "86400000")
         .at_least(0)
         .synonym("log.cleaner.delete.retention.ms")
-        .doc("How long a deletion marker survives in a compacted topic.")
-        .deviates(NO_COMPACTION),
+        .doc("How long a deletion marker survives in a compacted topic."),
     long("file.delete.delay.ms", "60000")
         .at_least(0)
         .synonym("log.segment.delete.delay.ms")
@@ -71,8 +67,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     long("max.compaction.lag.ms", "9223372036854775807")
         .at_least(1)
         .synonym("log.cleaner.max.compaction.lag.ms")
-        .doc("How long a record may stay uncompacted at most.")
-        .deviates(NO_COMPACTION),
+        .doc("How long a record may stay uncompacted at most."),
     int("max.message.bytes", "1048588")
         .at_least(0)
         .synonym("message.max.bytes")
@@ -92,13 +87,11 @@ pub(super) const KEYS: &[ConfigKey] = &[
     double("min.cleanable.dirty.ratio", "0.5")
         .fraction(0.0, 1.0)
         .synonym("log.cleaner.min.cleanable.ratio")
-        .doc("The part of a log that must be new before it is compacted.")
-        .deviates(NO_COMPACTION),
+        .doc("The part of a log that must be new before it is compacted."),
     long("min.compaction.lag.ms", "0")
         .at_least(0)
         .synonym("log.cleaner.min.compaction.lag.ms")
-        .doc("How long a record surely stays uncompacted.")
-        .deviates(NO_COMPACTION),
+        .doc("How long a record surely stays uncompacted."),
     int("min.insync.replicas", "1")
         .at_least(1)
         .synonym("min.insync.replicas")

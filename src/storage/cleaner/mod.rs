@@ -5,7 +5,14 @@
 //! put together in `storage::log` (`Cleaning`) and runs on a cleaner's thread. Invariant: offsets
 //! never change, and nothing that is part of the log is written to.
 
+pub(crate) mod filling;
+pub(crate) mod groups;
 mod offset_map;
+pub(crate) mod rewriting;
+pub(crate) mod source;
+pub(crate) mod target;
+pub(crate) mod transactions;
+pub(crate) mod verdict;
 
 use std::path::PathBuf;
 

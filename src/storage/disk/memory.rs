@@ -262,6 +262,24 @@ impl Disk for MemoryDisk {
         Ok(lock(&self.names).seen.contains_key(path))
     }
 
+    fn look(&self, path: &Path) -> Result<Option<DirectoryEntry>, StorageError> {
+        let names = lock(&self.names);
+        let name = path.file_name().and_then(|name| name.to_str());
+        let (Some(node), Some(name)) = (names.seen.get(path), name) else {
+            return Ok(None);
+        };
+        Ok(Some(DirectoryEntry {
+            name: name.to_owned(),
+            is_directory: matches!(node, Node::Directory),
+            is_file: matches!(node, Node::File(_)),
+            length: match node {
+                Node::Directory => 0,
+                Node::File(inode) => lock(inode).seen.length() as u64,
+            },
+            modified: None,
+        }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         let mut names = lock(&self.names);
         let itself = names.seen.contains_key(from).then(|| from.to_owned());

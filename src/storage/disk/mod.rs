@@ -197,6 +197,12 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Returns when everything written so far would survive a loss of power.
     fn sync_data(&self) -> Result<(), StorageError>;
 
+    /// Sets when the file was last written, for a file that takes the place of an older one. Only
+    /// where the file system keeps such times.
+    fn set_modified(&self, _modified: Timestamp) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Whether reading the range would find it in memory, as far as can be told without reading it.
     /// A file that cannot tell says yes.
     fn is_cached(&self, _position: u64, _length: usize) -> bool {

@@ -10,10 +10,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    Advice, FallocateFlags, FlockOperation, fadvise, fallocate, fdatasync, flock, statvfs, syncfs,
+    Advice, FallocateFlags, FlockOperation, fadvise, fallocate, fcntl_lock, fdatasync, flock,
+    statvfs, syncfs,
 };
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev};
 
@@ -175,12 +176,15 @@ impl Disk for SystemDisk {
 
     fn lock(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, StorageError> {
         let file = sorted("open", path, open(path, OpenMode::Create))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // Brokers of ours exclude each other with the first, also within one process; Apache Kafka
+        // takes the second.
+        let lock = FlockOperation::NonBlockingLockExclusive;
+        match flock(&file, lock).and_then(|()| fcntl_lock(&file, lock)) {
             Ok(()) => Ok(Some(Arc::new(SystemFile {
                 file,
                 path: path.to_owned(),
             }))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::WOULDBLOCK | Errno::ACCESS) => Ok(None),
             Err(error) => Err(StorageError::from_io("lock", path, error.into())),
         }
     }
@@ -303,6 +307,16 @@ impl DiskFile for SystemFile {
 
     fn sync_data(&self) -> Result<(), StorageError> {
         self.sorted("flush", fdatasync(&self.file).map_err(Into::into))
+    }
+
+    fn set_modified(&self, modified: Timestamp) -> Result<(), StorageError> {
+        let Some(time) = u64::try_from(modified.0)
+            .ok()
+            .and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)))
+        else {
+            return Ok(());
+        };
+        self.sorted("set the time of", self.file.set_modified(time))
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

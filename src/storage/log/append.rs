@@ -178,8 +178,14 @@ impl Log {
         if self.owes_epochs() {
             self.write_epochs()?;
         }
-        self.write(header, bytes)?;
-        let appended = self.publish(header, bytes, now)?;
+        let indexed = self.index_what_it_aborts(header, bytes)?;
+        if let Err(error) = self.write(header, bytes) {
+            if indexed && !self.poisoned {
+                self.unindex_from(header.base_offset)?;
+            }
+            return Err(error.into());
+        }
+        let appended = self.publish(header, bytes, now);
         Ok(Appended { rolled, ..appended })
     }
 
@@ -283,7 +289,7 @@ impl Log {
         header: &BatchHeader,
         bytes: &[u8],
         now: Timestamp,
-    ) -> Result<Appended, AppendError> {
+    ) -> Appended {
         let mut appended = Appended {
             first_offset: header.base_offset,
             last_offset: header.last_offset(),
@@ -298,7 +304,7 @@ impl Log {
         self.unflushed_since.get_or_insert(now);
         let Some(active) = &mut self.active else {
             appended.log_start_offset = self.log_start_offset();
-            return Ok(appended);
+            return appended;
         };
         let position = active.size;
         let due = active.note(header, &self.config);
@@ -327,11 +333,11 @@ impl Log {
             appended.log_start_offset = view.log_start_offset;
             view.tail.pending_offsets.len()
         };
-        self.note_producer(header, bytes)?;
+        self.note_producer(header, bytes);
         if pending >= INDEX_ENTRIES_PENDING_MAX {
             self.write_pending_indexes_or_keep();
         }
-        Ok(appended)
+        appended
     }
 
     /// The batch is in the log, whatever happens to its index entry: without space it stays in

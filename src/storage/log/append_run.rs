@@ -35,7 +35,7 @@ impl Log {
                 Ok(()) => {
                     let stored = run.iter().zip(batches);
                     return stored
-                        .map(|(header, (batch, _))| self.publish(header, &batch.bytes, now))
+                        .map(|(header, (batch, _))| Ok(self.publish(header, &batch.bytes, now)))
                         .collect();
                 }
                 // One by one as many are written as there is space for.

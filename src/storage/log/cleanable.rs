@@ -80,7 +80,8 @@ impl LogReader {
         let Some((active, closed)) = segments.split_last() else {
             return Ok(nothing(first_dirty_offset, checkpoint_reset));
         };
-        let dirty = &closed[floor(closed, first_dirty_offset)..];
+        let dirty_from = floor(&segments, first_dirty_offset).min(closed.len());
+        let dirty = &closed[dirty_from..];
         let young = self.first_young(config, dirty, now)?;
         let bound = upper.min(young.unwrap_or(active.base_offset));
         let bound = bound.max(first_dirty_offset).min(active.base_offset);
@@ -89,7 +90,6 @@ impl LogReader {
             .get(uncleanable)
             .map_or(active.base_offset, |segment| segment.base_offset);
         let clean = closed.partition_point(|segment| segment.base_offset < first_dirty_offset);
-        let dirty_from = floor(closed, first_dirty_offset).min(uncleanable);
         let size = |segments: &[SegmentInfo]| segments.iter().map(|segment| segment.size).sum();
         let overdue_ms = self.overdue_ms(config, dirty, now)?;
         let rolls = config.compacts
@@ -100,7 +100,7 @@ impl LogReader {
             first_dirty_offset,
             first_uncleanable_offset,
             clean_bytes: size(&closed[..clean]),
-            cleanable_bytes: size(&closed[dirty_from..uncleanable.min(closed.len())]),
+            cleanable_bytes: size(&closed[dirty_from.min(uncleanable)..uncleanable]),
             overdue_ms,
             checkpoint_reset,
             upper,
@@ -158,7 +158,7 @@ impl LogReader {
 }
 
 /// The segment that has an offset, or the first one.
-fn floor(segments: &[SegmentInfo], offset: Offset) -> usize {
+pub(super) fn floor(segments: &[SegmentInfo], offset: Offset) -> usize {
     let above = segments.partition_point(|segment| segment.base_offset <= offset);
     above.saturating_sub(1)
 }

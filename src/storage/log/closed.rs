@@ -192,6 +192,7 @@ impl ClosedLog {
             epochs,
             epochs_changed,
             producers,
+            unflushed_files: Vec::new(),
             report: RecoveryReport::default(),
         }))
     }
@@ -233,6 +234,7 @@ impl Log {
             && !self.epochs_changed
             && !self.poisoned
             && self.unflushed_files.is_empty()
+            && self.under_way.is_none()
     }
 
     /// Whether closing it now would neither read nor write.

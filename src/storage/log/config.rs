@@ -2,7 +2,7 @@
 
 /// Settings of one log, with Kafka's meanings. Milliseconds and bytes are as configured, "no
 /// limit" is an absent value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// A segment that would grow beyond this is rolled (`segment.bytes`).
     pub segment_bytes: u64,
@@ -27,6 +27,9 @@ pub struct LogConfig {
     /// Age at which a record is to be compacted, however clean its log is, and its segment closed
     /// for that (`max.compaction.lag.ms`).
     pub max_compaction_lag_ms: i64,
+    /// The part of the log that must be dirty before it is compacted
+    /// (`min.cleanable.dirty.ratio`).
+    pub min_cleanable_dirty_ratio: f64,
     /// How long a tombstone or the marker of an empty transaction stays behind the cleaning that
     /// found it alone (`delete.retention.ms`).
     pub delete_retention_ms: i64,
@@ -58,6 +61,7 @@ impl Default for LogConfig {
             compacts: false,
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
             delete_retention_ms: DAY_MS,
             retention_ms: Some(7 * DAY_MS),
             retention_bytes: None,

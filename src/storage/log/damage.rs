@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use crate::model::Offset;
 use crate::storage::StorageError;
 use crate::storage::disk::OpenMode;
+use crate::storage::recovery::RecoveryReport;
 use crate::storage::scrub::walk::{Extent, Gap, Step, Walk};
 use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::{FileKind, FileName};
@@ -85,7 +86,7 @@ pub(super) struct Island {
     /// Where it begins.
     pub(super) start: u64,
     /// The range it ends at; the end of the segment when there is none.
-    pub(super) ends_at: Option<Damage>,
+    pub(super) ends_at: Option<Box<Damage>>,
 }
 
 impl Island {
@@ -97,6 +98,16 @@ impl Island {
 }
 
 impl Damages {
+    /// What recovery found.
+    pub(super) fn recovered(report: &RecoveryReport) -> Damages {
+        let mut ranges = report.damages.clone();
+        ranges.sort_by_key(|range| (range.segment, range.position));
+        Damages {
+            ranges,
+            suspected: report.suspects.clone(),
+        }
+    }
+
     /// The ranges of a segment.
     fn of(&self, segment: Offset) -> &[Damage] {
         let from = self.ranges.partition_point(|range| range.segment < segment);
@@ -111,19 +122,19 @@ impl Damages {
     }
 
     /// Where in a segment `offset` is to be looked for; the range it lies in when that is damaged.
-    pub(super) fn island(&self, segment: Offset, offset: Offset) -> Result<Island, Damage> {
+    pub(super) fn island(&self, segment: Offset, offset: Offset) -> Result<Island, Box<Damage>> {
         if self.ranges.is_empty() {
             return Ok(Island::WHOLE);
         }
         let ranges = self.of(segment);
         if let Some(range) = ranges.iter().find(|range| range.holds(offset)) {
-            return Err(range.clone());
+            return Err(Box::new(range.clone()));
         }
         let behind = ranges.partition_point(|range| range.next_offset <= offset);
         let before = behind.checked_sub(1).and_then(|at| ranges.get(at));
         Ok(Island {
             start: before.map_or(0, |range| range.end),
-            ends_at: ranges.get(behind).cloned(),
+            ends_at: ranges.get(behind).cloned().map(Box::new),
         })
     }
 
@@ -329,7 +340,10 @@ impl LogReader {
         };
         let name = FileName::live(segment, FileKind::Log).to_string();
         let path = self.shared.directory.join(name);
-        let file = match self.shared.disk.open(&path, OpenMode::Read) {
+        // While a compacted segment gets its place, the name may be that of the one before.
+        let lent = self.shared.handles.lent(segment, FileKind::Log);
+        let opened = lent.map_or_else(|| self.shared.disk.open(&path, OpenMode::Read), Ok);
+        let file = match opened {
             Err(error) if error.is_not_found() => return Ok(None),
             file => file?,
         };
@@ -357,6 +371,10 @@ impl LogReader {
                 if !inside || range.next_offset > view.log_end_offset {
                     continue;
                 }
+                log::error!(
+                    "{}/{range}; known since before the start, and looked at again now",
+                    self.shared.directory.display()
+                );
                 let mut known = view.damages.of(range.segment).to_vec();
                 if !known.iter().any(|known| known.position == range.position) {
                     known.push(range.clone());

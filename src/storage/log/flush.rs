@@ -29,8 +29,19 @@ pub struct FlushJob {
 pub struct Flushed {
     /// Everything below this offset is on the device.
     pub upto: Offset,
+    number: u64,
     generation: u64,
     bytes_appended: u64,
+}
+
+/// What the newest job was given to flush. Until it is known to have done so, the next one is given
+/// the same again: who closes a log does not wait for the flush that is under way.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    number: u64,
+    dirty_from: Offset,
+    names_changed: bool,
+    files: Vec<Box<str>>,
 }
 
 impl FlushJob {
@@ -81,16 +92,26 @@ impl Log {
     }
 
     /// The job that flushes everything appended so far; none when there is nothing to flush.
-    /// None, too, when files cannot be opened: that makes the log poisoned, unless only too many of
+    /// None, too, when the log is poisoned, or files cannot be opened: that makes the log poisoned, unless only too many of
     /// them are open at the moment.
     pub fn flush_job(&mut self) -> Option<FlushJob> {
+        self.flush_job_with(false)
+    }
+
+    /// The same; `all` has the indexes of the active segment flushed, too, which after a clean stop
+    /// nobody makes anew.
+    pub(super) fn flush_job_with(&mut self, all: bool) -> Option<FlushJob> {
         let nothing_new = self.log_end_offset <= self.recovery_point && !self.names_changed;
-        if self.active.is_none() || nothing_new && self.unflushed_files.is_empty() {
+        let nothing_else = self.unflushed_files.is_empty() && self.under_way.is_none();
+        if self.poisoned || self.active.is_none() || nothing_new && nothing_else {
             return None;
         }
+        self.take_back_what_is_under_way();
+        let (dirty_from, names_changed) = (self.dirty_from, self.names_changed);
+        let names = self.unflushed_files.clone();
         let files = match self
             .write_changed_epochs()
-            .and_then(|()| self.files_to_flush())
+            .and_then(|()| self.files_to_flush(all))
         {
             Ok(files) => files,
             Err(error) if error.is_passing() => {
@@ -110,16 +131,37 @@ impl Log {
         }
         // What is appended from now on is the next job's.
         self.unflushed_since = None;
+        self.flush_jobs += 1;
+        self.under_way = Some(UnderWay {
+            number: self.flush_jobs,
+            dirty_from,
+            names_changed,
+            files: names,
+        });
         Some(FlushJob {
             disk: Arc::clone(&self.shared.disk),
             files,
             directories,
             done: Flushed {
                 upto: self.log_end_offset,
+                number: self.flush_jobs,
                 generation: self.generation,
                 bytes_appended: self.bytes_appended,
             },
         })
+    }
+
+    fn take_back_what_is_under_way(&mut self) {
+        let Some(under_way) = self.under_way.take() else {
+            return;
+        };
+        self.dirty_from = self.dirty_from.min(under_way.dirty_from);
+        self.names_changed |= under_way.names_changed;
+        for name in under_way.files {
+            if !self.unflushed_files.contains(&name) {
+                self.unflushed_files.push(name);
+            }
+        }
     }
 
     fn write_changed_epochs(&mut self) -> Result<(), StorageError> {
@@ -132,7 +174,7 @@ impl Log {
 
     /// The log files of all segments that were touched. Closed ones come with their indexes and the
     /// snapshot behind them, which nobody rebuilds once the recovery point has passed.
-    fn files_to_flush(&mut self) -> Result<Vec<Arc<dyn DiskFile>>, StorageError> {
+    fn files_to_flush(&mut self, all: bool) -> Result<Vec<Arc<dyn DiskFile>>, StorageError> {
         let (segments, active) = {
             let view = self.shared.view();
             let dirty_from = self.dirty_from;
@@ -147,7 +189,7 @@ impl Log {
         let mut files = Vec::new();
         for base in &segments {
             files.push(self.shared.handle(*base, FileKind::Log)?);
-            if Some(*base) != active {
+            if all || Some(*base) != active {
                 files.push(self.shared.handle(*base, FileKind::OffsetIndex)?);
                 files.push(self.shared.handle(*base, FileKind::TimeIndex)?);
             }
@@ -181,7 +223,15 @@ impl Log {
 
     /// Notes what a job has flushed. A job that began before offsets were given back says nothing.
     pub fn flushed(&mut self, done: &Flushed) {
-        if done.generation != self.generation {
+        if self
+            .under_way
+            .as_ref()
+            .is_some_and(|job| job.number == done.number)
+        {
+            self.under_way = None;
+        }
+        // After a flush that failed, one that succeeds says nothing of what the first one lost.
+        if self.poisoned || done.generation != self.generation {
             return;
         }
         self.recovery_point = self.recovery_point.max(done.upto);

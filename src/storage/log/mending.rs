@@ -42,7 +42,10 @@ impl Log {
         };
         let site = Site::of(&self.shared.disk, &self.shared.directory, &self.config);
         let indexed = recovery::index_again(&site, segment);
-        let indexed = self.note_failure(indexed)?;
+        let (indexed, is_right) = self.note_failure(indexed)?;
+        if !is_right {
+            self.shared.suspect(base_offset);
+        }
         log::info!("the indexes of segment {base_offset} were made anew");
         self.shared.handles.forget(base_offset);
         self.names_changed = true;

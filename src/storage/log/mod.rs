@@ -58,6 +58,7 @@ use super::segment::SegmentInfo;
 use super::segment::open_files::OpenFiles;
 use active::Active;
 use damage::Damages;
+use flush::UnderWay;
 use view::{Shared, Tail, View};
 
 /// The base of the segment that has `offset`, or the first one behind it.
@@ -65,6 +66,12 @@ fn floor_segment(segments: &[SegmentInfo], offset: Offset) -> Offset {
     let above = segments.partition_point(|segment| segment.base_offset <= offset);
     let floor = segments.get(above.saturating_sub(1));
     floor.map_or(Offset::ZERO, |segment| segment.base_offset)
+}
+
+/// The base of the first segment of which something may not be on the device: what a roll wrote is
+/// known to be there once the recovery point has passed the next one's base.
+fn first_unsettled(segments: &[SegmentInfo], recovery_point: Offset) -> Offset {
+    floor_segment(segments, Offset(recovery_point.0.saturating_sub(1)))
 }
 
 /// Takes a lack of space for something that did not happen, but said.
@@ -98,6 +105,8 @@ pub struct Log {
     poisoned: bool,
     /// Rises when offsets are given back, so that a flush that began before does not count.
     generation: u64,
+    /// How many rounds of compaction were begun.
+    cleanings: u64,
     bytes_appended: u64,
     bytes_flushed: u64,
     unflushed_since: Option<Timestamp>,
@@ -108,6 +117,10 @@ pub struct Log {
     names_changed: bool,
     /// The names of small files that were written without waiting for the device.
     unflushed_files: Vec<Box<str>>,
+    /// What a flush has begun to make last.
+    under_way: Option<UnderWay>,
+    /// How many flushes were begun.
+    flush_jobs: u64,
     /// What its directory's time of change was when the log was opened as it had been closed; the
     /// outer one is none when it was opened in another way.
     untouched_since: Option<Option<Timestamp>>,
@@ -168,16 +181,22 @@ impl Log {
         let active = recovered.active.zip(recovered.segments.last());
         let active =
             active.map(|(facts, info)| Active::opened(info, &facts, &config, &mut random, now));
+        let mut unflushed_files = recovered.unflushed_files;
+        if !input.clean_shutdown {
+            // Nobody knows whether the checkpoint is on the device.
+            unflushed_files.push(LEADER_EPOCH_CHECKPOINT.into());
+        }
         let mut tail = Tail::default();
         tail.restart(active.as_ref().map_or(0, |active| active.size));
-        let dirty_from = floor_segment(&recovered.segments, recovered.recovery_point);
+        let dirty_from = first_unsettled(&recovered.segments, recovered.recovery_point);
         let view = View {
             log_start_offset: recovered.log_start_offset,
             log_end_offset: recovered.log_end_offset,
             segments: recovered.segments.into(),
+            replacements: 0,
             tail,
             epochs: recovered.epochs,
-            damages: Damages::default(),
+            damages: Damages::recovered(&recovered.report),
             readings: 0,
         };
         let latest = view.epochs.latest();
@@ -195,17 +214,16 @@ impl Log {
             random,
             poisoned: false,
             generation: 0,
+            cleanings: 0,
             bytes_appended: 0,
             bytes_flushed: 0,
             unflushed_since: None,
             dirty_from,
             // An earlier life may have made names it never flushed.
             names_changed: !input.clean_shutdown,
-            // After an unclean end nobody knows whether the checkpoint is on the device.
-            unflushed_files: match input.clean_shutdown {
-                true => Vec::new(),
-                false => vec![LEADER_EPOCH_CHECKPOINT.into()],
-            },
+            unflushed_files,
+            under_way: None,
+            flush_jobs: 0,
             untouched_since: None,
             future_told: false,
         }
@@ -402,10 +420,13 @@ impl Log {
     /// When the device fails; the next start must then recover.
     pub fn close(&mut self) -> Result<(), StorageError> {
         self.finish()?;
-        if let Some(job) = self.flush_job() {
+        if let Some(job) = self.flush_job_with(true) {
             let flushed = job.run();
             let flushed = self.note_failure(flushed)?;
             self.flushed(&flushed);
+        } else {
+            self.refuse_if_poisoned()?;
+            self.refuse_if_unflushed()?;
         }
         self.close_idle()
     }
@@ -418,6 +439,16 @@ impl Log {
     pub fn close_unflushed(&mut self) -> Result<(), StorageError> {
         self.finish()?;
         self.close_idle()
+    }
+
+    /// A flush is put off when too many files are open; a close cannot be.
+    fn refuse_if_unflushed(&self) -> Result<(), StorageError> {
+        match self.active.is_some() && self.unflushed_messages() > 0 {
+            true => Err(StorageError::TooManyFiles {
+                path: self.directory().to_owned(),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn finish(&mut self) -> Result<(), StorageError> {

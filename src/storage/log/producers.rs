@@ -9,13 +9,14 @@ use crate::storage::StorageError;
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::producer_state::{
     CompletedTransaction, ProducerBatch, ProducerStates, RecentBatch, SequenceError,
-    TransactionMarker, Verdict, write_snapshot,
+    TransactionMarker, Verdict, snapshot_path, write_snapshot,
 };
 use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::segment::scan::Located;
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
 use super::Log;
+use super::view::Shared;
 
 /// A control batch is one small record; a larger one is no marker of ours or of Kafka's.
 const MARKER_BYTES_MAX: usize = 4096;
@@ -93,26 +94,47 @@ impl Log {
         }
     }
 
-    /// Takes note of a batch that was written; an aborted transaction goes into its index.
-    pub(super) fn note_producer(
+    /// Takes note of a batch that was written.
+    pub(super) fn note_producer(&mut self, header: &BatchHeader, bytes: &[u8]) {
+        // What it aborts is in the index already.
+        let _ = note(&mut self.producers, header, bytes);
+    }
+
+    /// Puts the transaction that a marker is about to abort into the index: before the marker is
+    /// written, so that a marker that was written is never without its entry. Says whether there is
+    /// one.
+    pub(super) fn index_what_it_aborts(
         &mut self,
         header: &BatchHeader,
         bytes: &[u8],
-    ) -> Result<(), StorageError> {
-        let Some(completed) = note(&mut self.producers, header, bytes) else {
-            return Ok(());
-        };
-        if !completed.aborted {
-            return Ok(());
+    ) -> Result<bool, StorageError> {
+        if !header.is_control() {
+            return Ok(false);
         }
-        let stable = self.producers.last_stable_offset(&completed);
+        let completed = marker_of(header, bytes)
+            .and_then(|marker| self.producers.would_complete(&marker, header.base_offset))
+            .filter(|(completed, _)| completed.aborted);
+        let base_offset = self.shared.view().segments.last().map(|s| s.base_offset);
+        let (Some((completed, stable)), Some(base_offset)) = (completed, base_offset) else {
+            return Ok(false);
+        };
         let entry = AbortedTransaction::new(&completed, stable);
+        let added = self.index_aborted(base_offset, entry);
+        if added.is_err() {
+            // Half an entry may be there.
+            self.unindex_from(header.base_offset)?;
+        }
+        self.note_failure(added).map(|()| true)
+    }
+
+    /// The marker was not written.
+    pub(super) fn unindex_from(&mut self, offset: Offset) -> Result<(), StorageError> {
         let base_offset = self.shared.view().segments.last().map(|s| s.base_offset);
         let Some(base_offset) = base_offset else {
             return Ok(());
         };
-        let added = self.index_aborted(base_offset, entry);
-        self.note_failure(added)
+        let cut = cut_transaction_index(&self.shared, base_offset, offset);
+        self.note_failure(cut)
     }
 
     fn index_aborted(
@@ -144,10 +166,28 @@ impl Log {
                 Ok(())
             }
             Err(error) => self.note_failure(Err(error)),
-            Ok(_) => {
+            Ok(offset) => {
                 self.names_changed = true;
+                // Else one of another history, which this one replaced, could come back.
+                self.note_unflushed(&snapshot_path(self.directory(), offset));
                 Ok(())
             }
         }
     }
+}
+
+/// Takes the transactions whose markers lie at or above `offset` out of a segment's index, and what
+/// is left of an entry that was not written whole.
+pub(super) fn cut_transaction_index(
+    shared: &Shared,
+    base_offset: Offset,
+    offset: Offset,
+) -> Result<(), StorageError> {
+    let name = FileName::live(base_offset, FileKind::TransactionIndex).to_string();
+    TransactionIndex::cut(
+        &*shared.disk,
+        shared.directory.join(name),
+        base_offset,
+        offset,
+    )
 }

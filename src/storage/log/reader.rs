@@ -87,6 +87,8 @@ enum Look {
         begins: Option<u64>,
         /// The part of the segment that may be read.
         island: Island,
+        /// What of the view this is.
+        replacements: u64,
     },
 }
 
@@ -128,6 +130,12 @@ impl LogReader {
     /// The offset of the next record to be appended.
     pub fn log_end_offset(&self) -> Offset {
         self.home().view().log_end_offset
+    }
+
+    /// Where the log starts and ends, both of the same moment.
+    pub fn bounds(&self) -> (Offset, Offset) {
+        let view = self.shared.view();
+        (view.log_start_offset, view.log_end_offset)
     }
 
     /// Bytes of all segments.
@@ -229,11 +237,17 @@ impl LogReader {
                 warm_from,
                 begins,
                 island,
+                replacements,
             } => {
                 let search = self.shared.search(info, pending, &island)?;
+                if self.shared.view().replacements != replacements {
+                    // The files may be those of the segment that took the place of this one.
+                    let path = search.log.path().to_owned();
+                    return Err(StorageError::NotFound { path }.into());
+                }
                 let Some(first) = first_of(&search, begins, wanted.from)? else {
                     return match island.ends_at {
-                        Some(damage) => Err(ReadError::Damaged(Box::new(damage))),
+                        Some(damage) => Err(ReadError::Damaged(damage)),
                         None => Ok(next),
                     };
                 };
@@ -241,7 +255,9 @@ impl LogReader {
                 let warm = first.position >= warm_from;
                 let mut view = self.shared.view();
                 let (offset, position) = (end.next_offset, end.position);
-                view.tail.note_sequel(info.base_offset, offset, position);
+                if view.replacements == replacements {
+                    view.tail.note_sequel(info.base_offset, offset, position);
+                }
                 drop(view);
                 fill(plan, search.log, first.position, end, warm);
                 Ok(None)
@@ -307,7 +323,7 @@ fn look(view: &mut View, wanted: &Wanted) -> Result<Look, ReadError> {
             .max(info.size.saturating_sub(WARM_BYTES)),
     };
     let island = view.damages.island(info.base_offset, wanted.from);
-    let island = island.map_err(|damage| ReadError::Damaged(Box::new(damage)))?;
+    let island = island.map_err(ReadError::Damaged)?;
     let wanted = wanted.up_to(&island);
     if next.is_none()
         && !view.damages.touch(info.base_offset)
@@ -328,6 +344,7 @@ fn look(view: &mut View, wanted: &Wanted) -> Result<Look, ReadError> {
         warm_from,
         begins: view.tail.take_sequel(info.base_offset, wanted.from),
         island,
+        replacements: view.replacements,
     })
 }
 

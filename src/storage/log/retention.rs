@@ -151,6 +151,9 @@ impl Log {
             }
             let first = view.segments.first().map(|first| first.base_offset);
             view.log_start_offset = view.log_start_offset.max(first.unwrap_or_default());
+            for segment in &gone {
+                view.damages.forget(segment.base_offset);
+            }
             (gone, view.log_start_offset)
         };
         for segment in gone {
@@ -229,9 +232,19 @@ impl Log {
         segment: &SegmentInfo,
         reason: DeletionReason,
     ) -> Result<DeletedFiles, StorageError> {
+        self.rename_kinds(segment, &FileKind::ALL, reason)
+    }
+
+    /// Renames some of the files of a segment that is out of the view.
+    pub(super) fn rename_kinds(
+        &mut self,
+        segment: &SegmentInfo,
+        kinds: &[FileKind],
+        reason: DeletionReason,
+    ) -> Result<DeletedFiles, StorageError> {
         let mut paths = Vec::new();
-        for kind in FileKind::ALL {
-            let name = FileName::live(segment.base_offset, kind).to_string();
+        for kind in kinds {
+            let name = FileName::live(segment.base_offset, *kind).to_string();
             let live = self.shared.directory.join(&name);
             let gone = self
                 .shared

@@ -81,7 +81,12 @@ impl Log {
         }
         self.finish_active()?;
         let old = self.active.as_ref().map(|active| active.base_offset);
-        self.make_segment(base_offset, now)?;
+        if let Err(error) = self.make_segment(base_offset, now) {
+            if error.is_passing() {
+                self.take_back_segment(base_offset, old)?;
+            }
+            return Err(error);
+        }
         // Behind what may fail for want of space, which is tried again at every append.
         self.write_snapshot()?;
         if let Some(old) = old {
@@ -118,6 +123,33 @@ impl Log {
         let mut view = shared.view();
         view.segments.push(SegmentInfo::empty(base_offset, now));
         view.tail.restart(0);
+        Ok(())
+    }
+
+    /// Removes what was made of a segment before space ended. Until its names are known to be gone
+    /// the segment before may be taken for a closed one, and its indexes for complete.
+    fn take_back_segment(
+        &mut self,
+        base_offset: Offset,
+        old: Option<Offset>,
+    ) -> Result<(), StorageError> {
+        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+            let name = FileName::live(base_offset, kind).to_string();
+            let path = self.shared.directory.join(name);
+            // Only what is as empty as it was made: nothing here deletes batches.
+            let found = self.shared.disk.look(&path)?;
+            if found.is_some_and(|found| found.length == 0) {
+                self.shared.disk.remove_file(&path)?;
+            }
+        }
+        self.shared.handles.forget(base_offset);
+        self.names_changed = true;
+        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+            if let Some(old) = old {
+                let name = FileName::live(old, kind).to_string();
+                self.note_unflushed(&self.shared.directory.join(name));
+            }
+        }
         Ok(())
     }
 

@@ -23,6 +23,9 @@ use super::view::View;
 /// Batches were accepted with a bound on what they decompress to; this one only stops nonsense.
 const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
+/// How often files are looked for again that were replaced while they were looked for.
+const ATTEMPTS: usize = 10;
+
 /// A record that was found by its timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampedOffset {
@@ -44,10 +47,13 @@ impl LogReader {
         &self,
         target: Timestamp,
     ) -> Result<Option<TimestampedOffset>, StorageError> {
-        self.follow(|reader| reader.find_timestamp(target))
+        self.follow(|reader| reader.undisturbed(|| reader.look_for_timestamp(target)))
     }
 
-    fn find_timestamp(&self, target: Timestamp) -> Result<Option<TimestampedOffset>, StorageError> {
+    fn look_for_timestamp(
+        &self,
+        target: Timestamp,
+    ) -> Result<Option<TimestampedOffset>, StorageError> {
         let mut behind = None;
         loop {
             let (found, start) = self.ask(|view| {
@@ -72,10 +78,10 @@ impl LogReader {
     /// # Errors
     /// When files cannot be read.
     pub fn max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
-        self.follow(LogReader::find_max_timestamp)
+        self.follow(|reader| reader.undisturbed(|| reader.look_for_max_timestamp()))
     }
 
-    fn find_max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
+    fn look_for_max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
         let (found, start) = self.ask(|view| view.segments.with_largest())?;
         let Some(segment) = found else {
             return Ok(None);
@@ -97,10 +103,10 @@ impl LogReader {
         from: Offset,
         upper: Offset,
     ) -> Result<Vec<AbortedTransaction>, StorageError> {
-        self.follow(|reader| reader.find_aborted(from, upper))
+        self.follow(|reader| reader.undisturbed(|| reader.look_for_aborted(from, upper)))
     }
 
-    fn find_aborted(
+    fn look_for_aborted(
         &self,
         from: Offset,
         upper: Offset,
@@ -112,13 +118,49 @@ impl LogReader {
             let Some((index_at, segment)) = next else {
                 return Ok(found);
             };
-            let name = FileName::live(segment.base_offset, FileKind::TransactionIndex);
-            let path = self.shared.directory.join(name.to_string());
-            let index = TransactionIndex::open(&*self.shared.disk, path, segment.base_offset)?;
+            let index = self.transaction_index(segment.base_offset)?;
             if index.collect(from, upper, &mut found) {
                 return Ok(found);
             }
             at = index_at + 1;
+        }
+    }
+
+    fn transaction_index(&self, base_offset: Offset) -> Result<TransactionIndex, StorageError> {
+        let kind = FileKind::TransactionIndex;
+        let name = FileName::live(base_offset, kind).to_string();
+        let path = self.shared.directory.join(name);
+        let Some(lent) = self.shared.handles.lent(base_offset, kind) else {
+            return TransactionIndex::open(&*self.shared.disk, path, base_offset);
+        };
+        let length = usize::try_from(lent.length()?).unwrap_or(usize::MAX);
+        // It was written by this process, from as many entries in memory.
+        let mut bytes = vec![0; length];
+        lent.read_exact_at(&mut bytes, 0)?;
+        TransactionIndex::of_bytes(&bytes, path, base_offset)
+    }
+
+    /// Looks again when files of the segments that were looked at were replaced or deleted meanwhile.
+    fn undisturbed<T>(
+        &self,
+        look: impl Fn() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut attempt = 1;
+        loop {
+            let before = self.shared.view().replacements;
+            let result = look();
+            let same = self.shared.view().replacements == before;
+            match result {
+                Err(error) if error.is_not_found() && attempt < ATTEMPTS => {}
+                result if same => return result,
+                Ok(_) if attempt >= ATTEMPTS => {
+                    let path = self.shared.directory.clone();
+                    return Err(StorageError::NotFound { path });
+                }
+                Err(error) if attempt >= ATTEMPTS => return Err(error),
+                _ => {}
+            }
+            attempt += 1;
         }
     }
 
@@ -186,6 +228,16 @@ impl LogReader {
             Err(error) => return Err(error),
         }
         let search = self.shared.search(*segment, Vec::new(), &Island::WHOLE)?;
+        let max = self.largest_of(&search);
+        if let Err(StorageError::Corrupt { .. }) = max {
+            self.shared.suspect(base);
+        }
+        max
+    }
+
+    /// The largest timestamp of all batches, of a segment whose time index does not tell.
+    fn largest_of(&self, search: &SegmentSearch) -> Result<TimeEntry, StorageError> {
+        let base = search.info.base_offset;
         let timeless = TimeEntry {
             timestamp: Timestamp::NONE,
             offset: base,
@@ -230,46 +282,21 @@ impl LogReader {
             Some(entry) => Some(entry),
             None => self.floor_in_file(segment, target)?,
         };
-        let from = floor.map_or(base, |entry| entry.offset).max(start);
-        let (search, island) = self.search_around(segment, pending.clone(), from)?;
-        let (search, island, from) = match self.believed(&search, floor) {
-            Ok(true) => (search, island, from),
-            // An index that lies costs time, not the answer.
-            Ok(false) => {
-                let from = base.max(start);
-                let (search, island) = self.search_around(segment, pending, from)?;
-                (search, island, from)
+        let from = self.believed(segment, &pending, floor)?;
+        let from = from.unwrap_or(base).max(start);
+        let island = self.shared.view().damages.island(base, from);
+        let island = island.map_err(|damage| self.damaged(&damage))?;
+        let search = self.shared.search(*segment, pending, &island)?;
+        let found = scan_for(&search, from, target, start);
+        match (found, island.ends_at) {
+            (Err(error @ StorageError::Corrupt { .. }), _) => {
+                self.shared.suspect(base);
+                Err(error)
             }
-            Err(error) => return Err(self.suspecting(base, error)),
-        };
-        match (scan_for(&search, from, target, start), island.ends_at) {
-            (Err(error), _) => Err(self.suspecting(base, error)),
             // The record may be in there: to answer with a later one would hide it.
             (Ok(None), Some(damage)) => Err(self.damaged(&damage)),
             (found, _) => found,
         }
-    }
-
-    /// What is needed to search the whole batches around an offset.
-    fn search_around(
-        &self,
-        segment: &SegmentInfo,
-        pending: Vec<OffsetEntry>,
-        from: Offset,
-    ) -> Result<(SegmentSearch, Island), StorageError> {
-        let base = segment.base_offset;
-        let island = self.shared.view().damages.island(base, from);
-        let island = island.map_err(|damage| self.damaged(&damage))?;
-        let search = self.shared.search(*segment, pending, &island)?;
-        Ok((search, island))
-    }
-
-    /// Has a segment inspected whose batches could not be read.
-    fn suspecting(&self, base: Offset, error: StorageError) -> StorageError {
-        if matches!(error, StorageError::Corrupt { .. }) {
-            self.shared.suspect(base);
-        }
-        error
     }
 
     /// An index that cannot be read costs time, not the answer.
@@ -295,26 +322,34 @@ impl LogReader {
         }
     }
 
-    /// Whether a batch says the same as an entry of a time index.
+    /// The offset of an entry of a time index, when a batch says the same.
     fn believed(
         &self,
-        search: &SegmentSearch,
+        segment: &SegmentInfo,
+        pending: &[OffsetEntry],
         entry: Option<TimeEntry>,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<Option<Offset>, StorageError> {
         let Some(entry) = entry else {
-            return Ok(true);
+            return Ok(None);
         };
-        let batch = search.batch_reaching(entry.offset)?;
+        let base = segment.base_offset;
+        let Ok(island) = self.shared.view().damages.island(base, entry.offset) else {
+            return Ok(None);
+        };
+        let search = self.shared.search(*segment, pending.to_vec(), &island)?;
+        let batch = match search.batch_reaching(entry.offset) {
+            Err(StorageError::Corrupt { .. }) => None,
+            batch => batch?,
+        };
         let same = batch.is_some_and(|batch| {
             batch.header.base_offset <= entry.offset
                 && batch.header.max_timestamp == entry.timestamp
         });
         if !same {
-            let base = search.info.base_offset;
             let why = "its time index points at no batch of that time";
             self.shared.doubts.note(base, why);
         }
-        Ok(same)
+        Ok(same.then_some(entry.offset))
     }
 
     fn damaged(&self, damage: &Damage) -> StorageError {

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use crate::model::{LeaderEpoch, Offset, Timestamp};
 use crate::storage::StorageError;
+use crate::storage::producer_state::delete_snapshots;
 use crate::storage::recovery::{self, RecoveryInput, Site};
 use crate::storage::segment::SegmentInfo;
-use crate::storage::segment::names::FileKind;
+use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::{offset_index, time_index};
 
 use super::active::Active;
 use super::damage::Island;
+use super::producers::cut_transaction_index;
 use super::retention::{DeletedFiles, DeletionReason};
-use super::{Log, floor_segment};
+use super::{Log, first_unsettled};
 
 impl Log {
     /// Cuts everything at or above `offset` off, with the whole batch that contains it. What the
@@ -53,7 +55,9 @@ impl Log {
             deleted.push(self.rename_deleted(segment, DeletionReason::Truncation)?);
         }
         if !deleted.is_empty() {
-            let flushed = self.shared.disk.sync_dir(&self.shared.directory);
+            let directory = &self.shared.directory;
+            let forgotten = delete_snapshots(&*self.shared.disk, directory, |_| true);
+            let flushed = forgotten.and_then(|()| self.shared.disk.sync_dir(directory));
             self.note_failure(flushed)?;
         }
         self.generation += 1;
@@ -95,6 +99,8 @@ impl Log {
         self.shared.disk.sync_dir(&self.shared.directory)?;
         self.generation += 1;
         self.reload(offset, now)?;
+        // Producers' snapshots of what was cut are gone: their names must not come back.
+        self.names_changed = true;
         Ok(deleted)
     }
 
@@ -120,6 +126,11 @@ impl Log {
         let times = self.shared.handle(base, FileKind::TimeIndex)?;
         let entries = time_index::entries_below(&*times, segment.time_entries, base, offset)?;
         times.truncate(u64::from(entries) * time_index::ENTRY_SIZE as u64)?;
+        if segment.has_aborted {
+            cut_transaction_index(&self.shared, base, offset)?;
+            let name = FileName::live(base, FileKind::TransactionIndex).to_string();
+            self.note_unflushed(&self.shared.directory.join(name));
+        }
         search.log.truncate(position)?;
         // Else a loss of power could bring back what was cut, over what the new leader sends.
         search.log.sync_data()
@@ -146,7 +157,8 @@ impl Log {
         self.recovery_point = self.recovery_point.min(recovered.log_end_offset);
         let latest = recovered.epochs.latest();
         self.latest_epoch = latest.map_or(LeaderEpoch::NONE, |latest| latest.epoch);
-        self.dirty_from = floor_segment(&recovered.segments, self.recovery_point);
+        let unsettled = first_unsettled(&recovered.segments, self.recovery_point);
+        self.dirty_from = self.dirty_from.min(unsettled);
         let mut view = self.shared.view();
         view.log_start_offset = recovered.log_start_offset;
         view.log_end_offset = recovered.log_end_offset;

@@ -103,6 +103,9 @@ pub(super) struct View {
     /// In order of their base offsets; the last one is the active one. Empty before the first
     /// append.
     pub(super) segments: SegmentList,
+    /// How often compacted segments took the place of others. Who looked at the segments and opened
+    /// files then looks at this again: files of the same name may be others now.
+    pub(super) replacements: u64,
     pub(super) tail: Tail,
     pub(super) epochs: LeaderEpochs,
     /// What no reader is given.
@@ -171,6 +174,11 @@ impl Tail {
             .iter()
             .position(|sequel| (sequel.segment, sequel.offset) == (segment, offset))?;
         self.sequels.remove(at).map(|sequel| sequel.position)
+    }
+
+    /// Forgets where reads ended: positions have changed.
+    pub(super) fn forget_sequels(&mut self) {
+        self.sequels.clear();
     }
 
     /// Forgets everything: the active segment is a new one, or was cut to `size` bytes.

@@ -19,8 +19,13 @@ pub use names::{
 use serde::{Deserialize, Serialize};
 
 use super::StorageError;
-use super::checkpoint::read_text;
+use super::checkpoint::{
+    CLEANER_CHECKPOINT, HIGH_WATERMARK_CHECKPOINT, LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT,
+    read_text,
+};
+use super::closed_logs::CLOSED_LOGS_FILE;
 use super::disk::{Disk, DiskFile};
+use super::scrub::{DAMAGED_RANGES_FILE, SCRUB_PROGRESS_FILE};
 use crate::model::{TopicPartition, Uuid};
 
 /// Held locked as long as a broker uses the directory.
@@ -33,6 +38,28 @@ pub const QUORUM_DIRECTORY: &str = "quorum";
 /// Where Apache Kafka keeps the log of its own quorum. A directory that once was Kafka's has it; it
 /// is no partition of ours and left alone.
 const KRAFT_DIRECTORY: &str = "__cluster_metadata-0";
+/// Directories that are no partition's: those above, and what mkfs makes.
+const OWN_DIRECTORIES: [&str; 3] = [QUORUM_DIRECTORY, KRAFT_DIRECTORY, "lost+found"];
+/// Files that we or Kafka keep here.
+const OWN_FILES: [&str; 11] = [
+    META_PROPERTIES,
+    LOCK_FILE,
+    CLEAN_SHUTDOWN_FILE,
+    CLOSED_LOGS_FILE,
+    DAMAGED_RANGES_FILE,
+    SCRUB_PROGRESS_FILE,
+    RECOVERY_POINT_CHECKPOINT,
+    HIGH_WATERMARK_CHECKPOINT,
+    LOG_START_CHECKPOINT,
+    CLEANER_CHECKPOINT,
+    "bootstrap.checkpoint",
+];
+
+/// Whether a file is one of those, or was about to become one when something went wrong.
+pub(super) fn is_own_file(name: &str) -> bool {
+    OWN_FILES.contains(&name.strip_suffix(".tmp").unwrap_or(name))
+}
+
 /// These files have a few hundred bytes.
 const LENGTH_MAX: usize = 64 << 10;
 
@@ -61,7 +88,7 @@ struct CleanShutdownContent {
 pub struct Listing {
     /// Partitions' directories: name and meaning.
     pub partitions: Vec<(String, PartitionDirectory)>,
-    /// Directories whose names mean nothing here. They are left alone.
+    /// Directories, files and other things whose names mean nothing here. They are left alone.
     pub unknown: Vec<String>,
 }
 
@@ -143,11 +170,15 @@ pub fn write_clean_shutdown(
 pub fn list(disk: &dyn Disk, directory: &Path) -> Result<Listing, StorageError> {
     let mut listing = Listing::default();
     for entry in disk.list(directory)? {
-        let is_quorum = [QUORUM_DIRECTORY, KRAFT_DIRECTORY].contains(&entry.name.as_str());
-        if !entry.is_directory || is_quorum {
+        let name = entry.name.as_str();
+        let is_ours = match entry.is_directory {
+            true => OWN_DIRECTORIES.contains(&name),
+            false => entry.is_file && is_own_file(name),
+        };
+        if is_ours {
             continue;
         }
-        match PartitionDirectory::parse(&entry.name) {
+        match PartitionDirectory::parse(name).filter(|_| entry.is_directory) {
             Some(parsed) => listing.partitions.push((entry.name, parsed)),
             None => listing.unknown.push(entry.name),
         }

@@ -79,10 +79,13 @@ fn a_partition_that_nobody_knows_is_renamed_and_kept() {
     )
     .unwrap();
     assert!(directory.join(&stray).join("x.log").exists());
+    std::os::unix::fs::symlink(directory, directory.join("orders-7")).unwrap();
+    std::fs::write(directory.join("meta.properties.tmp"), "").unwrap();
     let listing = list(&SystemDisk, directory).unwrap();
     let roles: Vec<_> = listing.partitions.iter().map(|(_, d)| d.role).collect();
     assert_eq!(roles, [DirectoryRole::Current, DirectoryRole::Stray]);
-    assert_eq!(listing.unknown, ["lost+found"]);
+    // A file and a link are no directories, and nobody looks behind a link.
+    assert_eq!(listing.unknown, ["orders-7", "payments-0"]);
 }
 
 #[test]

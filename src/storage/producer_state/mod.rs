@@ -266,6 +266,25 @@ impl ProducerStates {
         Ok(())
     }
 
+    /// The transaction that a marker would end at `offset`, and below what everything would be
+    /// decided then; none when it ends none.
+    pub fn would_complete(
+        &self,
+        marker: &TransactionMarker,
+        offset: Offset,
+    ) -> Option<(CompletedTransaction, Offset)> {
+        let entry = self.producers.get(&marker.producer_id)?;
+        let first_offset = entry.transaction_first_offset?;
+        let others = self.ongoing.keys().find(|first| **first != first_offset);
+        let completed = CompletedTransaction {
+            producer_id: marker.producer_id,
+            first_offset,
+            last_offset: offset,
+            aborted: marker.aborted,
+        };
+        Some((completed, others.copied().unwrap_or(offset + 1)))
+    }
+
     /// Takes note of a marker that was appended at `offset`. The transaction it ended, if one was
     /// open here, still holds back the last stable offset until the high watermark passes it; an
     /// aborted one belongs into the transaction index, together with

@@ -18,6 +18,9 @@ mod segment;
 mod state_files;
 #[cfg(test)]
 mod tests;
+mod verify;
+
+pub use verify::{FrameFault, verify_file};
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};

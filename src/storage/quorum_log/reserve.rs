@@ -12,7 +12,7 @@ use crate::storage::StorageError;
 use crate::storage::disk::{Disk, OpenMode};
 
 /// The file's name.
-const RESERVE_FILE: &str = "reserve";
+pub(super) const RESERVE_FILE: &str = "reserve";
 /// Enough for hundreds of starts and deletions.
 const RESERVE_BYTES: u64 = 256 << 10;
 const STEP_BYTES: usize = 16 << 10;

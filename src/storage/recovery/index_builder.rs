@@ -34,7 +34,7 @@ pub(crate) fn later(max: TimeEntry, located: &Located) -> TimeEntry {
 }
 
 /// Makes both indexes of a segment as appending it would have.
-pub(super) struct IndexBuilder {
+pub(crate) struct IndexBuilder {
     base_offset: Offset,
     interval: u64,
     offsets_max: usize,
@@ -71,6 +71,11 @@ impl IndexBuilder {
         }
     }
 
+    /// For a segment that is being written.
+    pub(crate) fn for_new(config: &LogConfig, base_offset: Offset) -> IndexBuilder {
+        IndexBuilder::new(config, base_offset, There::default())
+    }
+
     /// From the batch behind an indexed one on; all entries up to that are believed.
     pub(super) fn behind(
         config: &LogConfig,
@@ -89,7 +94,7 @@ impl IndexBuilder {
     }
 
     /// Takes the next batch.
-    pub(super) fn add(&mut self, located: &Located) {
+    pub(crate) fn add(&mut self, located: &Located) {
         self.max = later(self.max, located);
         self.keep_time(located);
         let Ok(position) = u32::try_from(located.position) else {
@@ -169,12 +174,27 @@ impl IndexBuilder {
 
     /// Closes the time index with the largest timestamp of all. Entries of batches that did not come
     /// are forgotten.
-    pub(super) fn finish(&mut self) -> Option<TimeEntry> {
+    pub(crate) fn finish(&mut self) -> Option<TimeEntry> {
         self.there = There::default();
         self.offsets.append(&mut self.spare.0);
         self.times.append(&mut self.spare.1);
         self.push_time();
         self.times.last().copied()
+    }
+
+    /// The entries of the offset index.
+    pub(crate) fn offsets(&self) -> &[OffsetEntry] {
+        &self.offsets
+    }
+
+    /// The entries of the time index.
+    pub(crate) fn times(&self) -> &[TimeEntry] {
+        &self.times
+    }
+
+    /// The largest timestamp of all.
+    pub(crate) fn max(&self) -> TimeEntry {
+        self.max
     }
 
     /// The entry before an index of the time index.

@@ -77,6 +77,8 @@ pub(super) fn take(site: &Site<'_>) -> Result<Option<Taken>, StorageError> {
         match (name.kind, inventory.get_mut(&name.offset)) {
             (FileKind::OffsetIndex, Some(found)) => found.offset_index = Some(entry.length),
             (FileKind::TimeIndex, Some(found)) => found.time_index = Some(entry.length),
+            // A replacement brings one in any case, so that it takes the place of the one before.
+            (FileKind::TransactionIndex, Some(_)) if entry.length == 0 => remove(site, name)?,
             (FileKind::TransactionIndex, Some(found)) => found.has_aborted = true,
             (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex, None) => {
                 log::warn!("removing {name}, an index without its segment");
@@ -123,48 +125,89 @@ fn remove(site: &Site<'_>, name: &FileName) -> Result<(), StorageError> {
         .remove_file(&site.directory.join(name.to_string()))
 }
 
-/// Finishes or undoes what was under way; says whether anything changed.
+/// Finishes or undoes what was under way; says whether anything changed. A crash in here leaves what
+/// the next start settles in the same way: each step is on the device before the next.
 fn settle(site: &Site<'_>, entries: &Listed) -> Result<bool, StorageError> {
-    let of_stage = |stage| entries.iter().filter(move |(name, _)| name.stage == stage);
-    let first_cleaned = of_stage(Stage::Cleaned).map(|(name, _)| name.offset).min();
-    for (name, _) in of_stage(Stage::Deleted).chain(of_stage(Stage::Cleaned)) {
-        remove(site, name)?;
+    let names = |stage| {
+        let of_stage = entries.iter().filter(move |(name, _)| name.stage == stage);
+        of_stage.map(|(name, _)| name)
+    };
+    if entries.iter().all(|(name, _)| name.stage == Stage::Live) {
+        return Ok(false);
     }
-    // A replacement behind a file that was still being cleaned belongs to a split that is undone.
+    let first_cleaned = names(Stage::Cleaned).map(|name| name.offset).min();
+    // As long as a file of a replacement is still being cleaned, the others do not count.
     let undone = |name: &FileName| first_cleaned.is_some_and(|first| name.offset >= first);
-    let mut swaps = Vec::new();
-    for (name, entry) in of_stage(Stage::Swap) {
-        if undone(name) {
+    let (undone, swaps): (Vec<&FileName>, Vec<&FileName>) =
+        names(Stage::Swap).partition(|name| undone(name));
+    if !undone.is_empty() {
+        for name in undone {
             remove(site, name)?;
-        } else {
-            swaps.push((*name, entry));
         }
-    }
-    let mut replaced: Option<(Offset, Offset)> = None;
-    for (name, entry) in swaps.iter().filter(|(name, _)| name.kind == FileKind::Log) {
-        let end = end_of(site, name, entry.length)?;
-        let (first, last) = replaced.unwrap_or((name.offset, end));
-        replaced = Some((first.min(name.offset), last.max(end)));
-    }
-    if let Some((first, end)) = replaced {
-        for (name, _) in of_stage(Stage::Live) {
-            if (first..end).contains(&name.offset) {
-                remove(site, name)?;
-            }
-        }
-    }
-    for (name, _) in &swaps {
-        let live = FileName::live(name.offset, name.kind);
-        site.disk.rename(
-            &site.directory.join(name.to_string()),
-            &site.directory.join(live.to_string()),
-        )?;
-    }
-    let changed = entries.iter().any(|(name, _)| name.stage != Stage::Live);
-    if changed {
         site.disk.sync_dir(site.directory)?;
     }
-    Ok(changed)
+    for name in names(Stage::Deleted).chain(names(Stage::Cleaned)) {
+        remove(site, name)?;
+    }
+    remove_replaced(site, entries, &swaps)?;
+    site.disk.sync_dir(site.directory)?;
+    if !swaps.is_empty() {
+        for name in swaps {
+            let live = FileName::live(name.offset, name.kind);
+            site.disk.rename(
+                &site.directory.join(name.to_string()),
+                &site.directory.join(live.to_string()),
+            )?;
+        }
+        site.disk.sync_dir(site.directory)?;
+    }
+    Ok(true)
+}
+
+/// Removes the segments that complete replacements take the place of. Files with the offset of a
+/// replacement are replaced by name, or are its own that have their names already.
+fn remove_replaced(
+    site: &Site<'_>,
+    entries: &Listed,
+    swaps: &[&FileName],
+) -> Result<(), StorageError> {
+    let mut replaced: Option<(Offset, Offset)> = None;
+    let mut firsts = Vec::new();
+    for (name, entry) in entries {
+        if name.kind == FileKind::Log && swaps.contains(&name) {
+            let end = end_of(site, name, entry.length)?;
+            let (first, last) = replaced.unwrap_or((name.offset, end));
+            replaced = Some((first.min(name.offset), last.max(end)));
+            firsts.push(name.offset);
+        }
+    }
+    let Some((first, end)) = replaced else {
+        return Ok(());
+    };
+    let live = |name: &FileName| name.stage == Stage::Live && name.kind != FileKind::Snapshot;
+    let has = |offset, kind, stage| {
+        let wanted = FileName {
+            offset,
+            kind,
+            stage,
+        };
+        entries.iter().any(|(name, _)| *name == wanted)
+    };
+    for (name, _) in entries.iter().filter(|(name, _)| live(name)) {
+        let goes = match firsts.contains(&name.offset) {
+            // A Kafka leaves out an index without entries: then the old one is not replaced by name.
+            true => {
+                name.kind != FileKind::Log
+                    && has(name.offset, FileKind::Log, Stage::Live)
+                    && !has(name.offset, name.kind, Stage::Swap)
+            }
+            false => (first..end).contains(&name.offset),
+        };
+        if goes {
+            remove(site, name)?;
+        }
+    }
+    Ok(())
 }
 
 /// The offset behind the last batch of a file.

@@ -5,6 +5,7 @@
 //! those above the recovery point were read and their checksums are right. What is cut is said in
 //! the report.
 
+mod damaged;
 mod index_builder;
 mod inventory;
 mod producers;
@@ -15,6 +16,8 @@ mod there;
 pub(crate) use index_builder::later;
 pub(crate) use segments::index_again;
 
+pub(crate) use index_builder::IndexBuilder;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +26,7 @@ use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 use super::StorageError;
 use super::disk::Disk;
 use super::leader_epochs::LeaderEpochs;
-use super::log::LogConfig;
+use super::log::{Damage, LogConfig};
 use super::producer_state::ProducerStates;
 use super::segment::SegmentInfo;
 use super::segment::names::{FileKind, FileName};
@@ -80,6 +83,10 @@ pub struct RecoveryReport {
     pub set_aside: Vec<PathBuf>,
     /// Batches that were read to know the producers again.
     pub batches_replayed: u64,
+    /// What is damaged below the recovery point; it was left as it is.
+    pub damages: Vec<Damage>,
+    /// Segments that seem damaged and must be inspected.
+    pub suspects: Vec<Offset>,
 }
 
 /// The active segment, as far as only its writer needs to know.
@@ -103,6 +110,8 @@ pub(crate) struct Recovered {
     /// Whether they are not what the checkpoint says.
     pub(crate) epochs_changed: bool,
     pub(crate) producers: ProducerStates,
+    /// Names of small files that were written and not flushed.
+    pub(crate) unflushed_files: Vec<Box<str>>,
     pub(crate) report: RecoveryReport,
 }
 
@@ -178,8 +187,30 @@ pub(crate) fn recover(
     let loaded = loader.load(&taken.segments)?;
     let mut epochs = std::mem::take(&mut loader.epochs);
     let mut recovered = assemble(site, input, loaded, &mut report)?;
-    if !epochs_known {
-        epochs = rebuilt_epochs::read(site, &recovered.segments)?;
+    let known_from = match epochs.earliest().filter(|_| epochs_known) {
+        Some(earliest) => earliest.start_offset,
+        None => recovered.log_end_offset,
+    };
+    // Without a checkpoint, and below what it knows when the log's start has fallen back to what was
+    // noted of it last, the batches themselves tell in which reign they were written.
+    if known_from > recovered.log_start_offset {
+        let below = recovered
+            .segments
+            .partition_point(|segment| segment.base_offset < known_from);
+        let known = std::mem::take(&mut epochs);
+        // What lies wholly below the start may never have been flushed.
+        let start = recovered.log_start_offset;
+        let above = recovered
+            .segments
+            .partition_point(|segment| segment.base_offset <= start);
+        let first = above.saturating_sub(1).min(below);
+        epochs = rebuilt_epochs::read(site, &recovered.segments[first..below])?;
+        if epochs_known {
+            epochs.truncate_from_end(known_from);
+        }
+        for entry in known.entries().iter().filter(|_| epochs_known) {
+            epochs.assign(entry.epoch, entry.start_offset);
+        }
     }
     epochs.truncate_from_end(recovered.log_end_offset);
     epochs.truncate_from_start(recovered.log_start_offset);
@@ -188,10 +219,18 @@ pub(crate) fn recover(
     let mut range = producers::Range {
         log_start_offset: recovered.log_start_offset,
         log_end_offset: recovered.log_end_offset,
+        snapshot_max: match input.clean_shutdown {
+            true => recovered.log_end_offset,
+            // What lies behind is looked at again, so that the indexes of aborted transactions,
+            // which have no checksums, are made again, too.
+            false => recovered.recovery_point,
+        },
         segments: &mut recovered.segments,
         snapshots: taken.snapshots,
+        rewritten: Vec::new(),
     };
     let (producers, replayed) = producers::load_producers(site, &mut range, now)?;
+    recovered.unflushed_files = range.rewritten;
     recovered.producers = producers;
     if !report.set_aside.is_empty() {
         // Else a loss of power could bring those files back beside what came after them.
@@ -216,6 +255,7 @@ fn nothing(site: &Site<'_>, input: &RecoveryInput) -> Recovered {
         epochs: LeaderEpochs::default(),
         epochs_changed: false,
         producers,
+        unflushed_files: Vec::new(),
         report: RecoveryReport::default(),
     }
 }
@@ -255,7 +295,11 @@ fn assemble(
 /// Reads the checkpoint; the second value is whether it could be believed.
 fn load_epochs(site: &Site<'_>) -> Result<(LeaderEpochs, bool), StorageError> {
     match LeaderEpochs::read_if_there(&**site.disk, site.directory) {
-        Ok(Some(epochs)) => Ok((epochs, true)),
+        // It is replaced without waiting for the device: a loss of power may leave it empty.
+        Ok(Some(epochs)) => {
+            let known = epochs.latest().is_some();
+            Ok((epochs, known))
+        }
         Ok(None) => Ok((LeaderEpochs::default(), false)),
         Err(StorageError::Corrupt { detail, .. }) => {
             log::warn!("reading leader epochs from the batches: {detail}");

@@ -8,19 +8,24 @@ use crate::storage::disk::OpenMode;
 use crate::storage::log::producers::note_batch;
 use crate::storage::producer_state::{ProducerStates, load_newest_of, snapshot_path};
 use crate::storage::segment::SegmentInfo;
-use crate::storage::segment::names::FileKind;
+use crate::storage::segment::names::{FileKind, FileName};
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::transaction_index::{AbortedTransaction, TransactionIndex};
 
 use super::Site;
+use super::damaged::Headers;
 
 /// What a log has of which the producers are to be known.
 pub(super) struct Range<'a> {
     pub(super) log_start_offset: Offset,
     pub(super) log_end_offset: Offset,
+    /// The newest snapshot that is believed.
+    pub(super) snapshot_max: Offset,
     pub(super) segments: &'a mut [SegmentInfo],
     /// Of the snapshots in the directory, rising.
     pub(super) snapshots: Vec<Offset>,
+    /// Indexes of aborted transactions that were written, and not flushed.
+    pub(super) rewritten: Vec<Box<str>>,
 }
 
 /// Rebuilds the state at the end of the log; also how many batches were read for it. Snapshots
@@ -50,11 +55,24 @@ pub(super) fn load_producers(
         }
     }
     let expiration_ms = site.config.producer_id_expiration_ms;
-    let mut states = load_newest_of(disk, site.directory, &kept, start..=end, expiration_ms, now)?;
+    let believed = start..=end.min(range.snapshot_max);
+    let mut states = load_newest_of(disk, site.directory, &kept, believed, expiration_ms, now)?;
     let replayed = replay(site, range, &mut states)?;
+    forget_lost_markers(site, range)?;
     states.set_end_offset(end);
     states.expire(now);
     Ok((states, replayed))
+}
+
+/// An entry may be on the device whose marker is not.
+fn forget_lost_markers(site: &Site<'_>, range: &mut Range<'_>) -> Result<(), StorageError> {
+    let end = range.log_end_offset;
+    let Some(last) = range.segments.last_mut().filter(|last| last.has_aborted) else {
+        return Ok(());
+    };
+    let written = write_aborted(site, last, end, &[])?;
+    range.rewritten.push(written);
+    Ok(())
 }
 
 /// Reads the batches from the state's end to the log's.
@@ -73,7 +91,9 @@ fn replay(
         if segment.size == 0 {
             continue;
         }
-        replayed += replay_segment(site, segment, from, states)?;
+        let (batches, written) = replay_segment(site, segment, from, states)?;
+        replayed += batches;
+        range.rewritten.extend(written);
     }
     Ok(replayed)
 }
@@ -83,7 +103,7 @@ fn replay_segment(
     segment: &mut SegmentInfo,
     from: Offset,
     states: &mut ProducerStates,
-) -> Result<u64, StorageError> {
+) -> Result<(u64, Option<Box<str>>), StorageError> {
     let open = |kind| {
         let path = site.path(segment.base_offset, kind);
         site.disk.open(&path, OpenMode::Read)
@@ -96,13 +116,25 @@ fn replay_segment(
         pending: Vec::new(),
         doubts: None,
     };
-    let Some(first) = search.batch_reaching(from)? else {
-        return Ok(0);
+    // Damage in front of it is walked over, too.
+    let first = match search.batch_reaching(from) {
+        Err(StorageError::Corrupt { .. }) => None,
+        first => match first? {
+            Some(first) => Some(first),
+            None => return Ok((0, None)),
+        },
     };
-    let mut replayed = 0;
+    let mut headers = Headers::new(
+        search.scan(first.map_or(0, |first| first.position)),
+        &search,
+    );
+    let (mut replayed, mut begins) = (0, None);
     let mut aborted = Vec::new();
-    let mut scan = search.scan(first.position);
-    while let Some(located) = scan.next()? {
+    while let Some(located) = headers.next()? {
+        if located.header.last_offset() < from {
+            continue;
+        }
+        begins.get_or_insert(located.header.base_offset);
         replayed += 1;
         if let Some(completed) = note_batch(states, &located, &*search.log)?
             && completed.aborted
@@ -111,19 +143,22 @@ fn replay_segment(
             aborted.push(AbortedTransaction::new(&completed, stable));
         }
     }
-    if segment.has_aborted || !aborted.is_empty() {
-        write_aborted(site, segment, first.header.base_offset, &aborted)?;
+    if let Some(begins) = begins
+        && (segment.has_aborted || !aborted.is_empty())
+    {
+        let written = write_aborted(site, segment, begins, &aborted)?;
+        return Ok((replayed, Some(written)));
     }
-    Ok(replayed)
+    Ok((replayed, None))
 }
 
-/// Replaces what the index says about markers from `from` on.
+/// Replaces what the index says about markers from `from` on; its name, for who flushes it.
 fn write_aborted(
     site: &Site<'_>,
     segment: &mut SegmentInfo,
     from: Offset,
     aborted: &[AbortedTransaction],
-) -> Result<(), StorageError> {
+) -> Result<Box<str>, StorageError> {
     let disk = &**site.disk;
     let path = site.path(segment.base_offset, FileKind::TransactionIndex);
     let mut index = match TransactionIndex::open(disk, path.clone(), segment.base_offset) {
@@ -139,5 +174,6 @@ fn write_aborted(
         index.append(disk, *entry)?;
     }
     segment.has_aborted = !index.entries().is_empty();
-    Ok(())
+    let name = FileName::live(segment.base_offset, FileKind::TransactionIndex);
+    Ok(name.to_string().into())
 }

@@ -14,6 +14,7 @@ use crate::storage::segment::scan::{BatchScan, HeaderScan, Located, Torn};
 use crate::storage::segment::search::SegmentSearch;
 use crate::storage::time_index::{self, TimeEntry};
 
+use super::damaged::{index_right_batches, walk_over_damage};
 use super::index_builder::{IndexBuilder, later, no_timestamp};
 use super::inventory::{Found, Inventory};
 use super::there::There;
@@ -83,8 +84,8 @@ impl Loader<'_> {
             } else {
                 set_aside(self.site, *base_offset, self.report)?;
             }
-            if next.is_some_and(|next| torn || self.is_hole(end, next)) {
-                // Behind a hole nothing can be part of the log, but it need not be destroyed.
+            if next.is_some_and(|next| torn || end > next || self.is_hole(end, next)) {
+                // Behind a hole, or where offsets are taken, nothing can be part of the log, but it need not be destroyed.
                 for (base_offset, _) in rest {
                     set_aside(self.site, *base_offset, self.report)?;
                 }
@@ -137,9 +138,11 @@ impl Loader<'_> {
         bytes
     }
 
-    /// Whether a segment, if another follows, can be believed from its name and length.
+    /// Whether a segment, if another follows, can be believed from its name and length. When the
+    /// recovery point is where the next one begins, it may be older than the roll, and what the roll
+    /// wrote into the indexes may be lost.
     fn is_settled(&self, next: Option<Offset>) -> bool {
-        next.is_some_and(|next| self.input.clean_shutdown || next <= self.input.recovery_point)
+        next.is_some_and(|next| self.input.clean_shutdown || next < self.input.recovery_point)
     }
 
     fn look_into(&mut self, base_offset: Offset, found: &Found) -> Result<Looked, StorageError> {
@@ -167,7 +170,11 @@ impl Loader<'_> {
         found: &Found,
     ) -> Result<SegmentInfo, StorageError> {
         self.note_rebuilt(base_offset);
-        index_again(self.site, listed(base_offset, found))
+        let (info, is_right) = index_again(self.site, listed(base_offset, found))?;
+        if !is_right {
+            self.report.suspects.push(base_offset);
+        }
+        Ok(info)
     }
 
     /// After a clean close, the end of the last segment is found from its indexes; none when they
@@ -251,13 +258,18 @@ impl Loader<'_> {
         }
         let size = scan.position();
         let torn = scan.torn().cloned();
+        self.site.progress.scanned(found.length - told);
+        if torn.is_some()
+            && let Some(looked) = self.over_damage(&log, base_offset, found, next_offset)?
+        {
+            return Ok(looked);
+        }
         if let Some(torn @ Torn::Format(_)) = &torn {
             // Whoever wrote it knows what it is; cutting it off would destroy it.
             let path = log.path().to_owned();
             let version = format!("unknown from byte {size} on ({torn})");
             return Err(StorageError::UnknownVersion { path, version });
         }
-        self.site.progress.scanned(found.length - told);
         self.report.segments_scanned += 1;
         self.report.bytes_scanned += size - begin;
         self.report.indexes_wrong += usize::from(indexes.was_wrong);
@@ -269,7 +281,7 @@ impl Loader<'_> {
         // A file whose very first batch is wrong is left as it is: it will be set aside whole.
         let keeps = size > 0 || matches!(torn, None | Some(Torn::Partial));
         if let Some(torn) = torn.as_ref().filter(|_| keeps) {
-            self.cut(&*log, base_offset, found.length, size, torn)?;
+            self.cut(&*log, base_offset, found.length, size, &torn.to_string())?;
         }
         let mut last_time_entry = indexes.finish();
         if keeps {
@@ -286,6 +298,58 @@ impl Loader<'_> {
             next_offset,
             torn,
         })
+    }
+
+    /// Loads a segment with damage in front of `behind` that recovery must not cut: what lies below
+    /// the recovery point was whole once. None when there is nothing right behind it.
+    fn over_damage(
+        &mut self,
+        log: &Arc<dyn DiskFile>,
+        base_offset: Offset,
+        found: &Found,
+        next_offset: Offset,
+    ) -> Result<Option<Looked>, StorageError> {
+        let flushed = match self.input.clean_shutdown {
+            true => Offset(i64::MAX),
+            false => self.input.recovery_point,
+        };
+        if next_offset >= flushed {
+            return Ok(None);
+        }
+        let mut indexes = IndexBuilder::new(self.site.config, base_offset, There::default());
+        let (file, length) = (Arc::clone(log), found.length);
+        let walked = walk_over_damage(file, base_offset, length, flushed, &mut indexes)?;
+        let Some(walked) = walked else {
+            return Ok(None);
+        };
+        self.report.segments_scanned += 1;
+        self.report.bytes_scanned += found.length;
+        for (epoch, offset) in &walked.epochs {
+            note_epoch(&mut self.epochs, *epoch, *offset);
+        }
+        let mut info = SegmentInfo {
+            max_timestamp: Some(indexes.max),
+            ..listed(base_offset, found)
+        };
+        if let Some((size, why)) = &walked.ends {
+            self.cut(&**log, base_offset, found.length, *size, why)?;
+            info.size = *size;
+        }
+        indexes.finish();
+        (info.offset_entries, info.time_entries) = indexes.write(self.site, true)?;
+        for damage in walked.damages {
+            log::error!("{}: {damage}; it is left as it is", log.path().display());
+            self.report.damages.push(damage);
+        }
+        Ok(Some(Looked {
+            info,
+            active: ActiveFacts {
+                first_timestamp: walked.first.map(|first| first.header.max_timestamp),
+                last_time_entry: indexes.time_entry_before(info.time_entries),
+            },
+            next_offset: walked.next_offset,
+            torn: None,
+        }))
     }
 
     /// The first batch, and the last one of which offset and place are in the index, that both lie
@@ -321,15 +385,15 @@ impl Loader<'_> {
         base_offset: Offset,
         length: u64,
         size: u64,
-        torn: &Torn,
+        why: &str,
     ) -> Result<(), StorageError> {
         let bytes = length - size;
-        log::warn!("cutting {bytes} bytes at {size} off segment {base_offset}: {torn}");
+        log::warn!("cutting {bytes} bytes at {size} off segment {base_offset}: {why}");
         log.truncate(size)?;
         // Else a second loss of power could bring back what was cut, over what came after.
         log.sync_data()?;
         self.report.bytes_cut += bytes;
-        self.report.cut_because = Some(torn.to_string());
+        self.report.cut_because = Some(why.to_owned());
         Ok(())
     }
 
@@ -348,31 +412,27 @@ impl Loader<'_> {
     }
 }
 
-/// Makes the indexes of a segment anew, cutting nothing: what is wrong in there is found by whoever
-/// reads it.
+/// Makes the indexes of a segment anew, cutting nothing: what is damaged in there is left out. Also
+/// whether it looked right, by its headers alone.
 pub(crate) fn index_again(
     site: &Site<'_>,
     mut info: SegmentInfo,
-) -> Result<SegmentInfo, StorageError> {
+) -> Result<(SegmentInfo, bool), StorageError> {
     let base_offset = info.base_offset;
     let path = site.path(base_offset, FileKind::Log);
     let mut scan = HeaderScan::new(site.disk.open(&path, OpenMode::Read)?, 0, info.size);
     let mut indexes = IndexBuilder::new(site.config, base_offset, There::default());
-    loop {
-        match scan.next() {
-            Ok(Some(located)) => indexes.add(&located),
-            Ok(None) => break,
-            Err(StorageError::Corrupt { detail, .. }) => {
-                log::warn!("segment {base_offset} is damaged: {detail}");
-                break;
-            }
-            Err(error) => return Err(error),
-        }
+    while let Some(Some(located)) = unless_corrupt(scan.next())? {
+        indexes.add(&located);
+    }
+    let is_right = scan.position() == info.size;
+    if !is_right {
+        indexes = index_right_batches(site, &info)?;
     }
     indexes.finish();
     (info.offset_entries, info.time_entries) = indexes.write(site, true)?;
     info.max_timestamp = Some(indexes.max);
-    Ok(info)
+    Ok((info, is_right))
 }
 
 /// Damage is an answer here: what was read cannot be believed.

@@ -17,7 +17,7 @@ use crate::storage::leader_epochs::LeaderEpochs;
 use crate::storage::segment::fits_relative;
 use crate::storage::segment::scan::Located;
 
-use super::window::{WINDOW_BYTES, Window};
+use super::window::Window;
 
 /// Bytes after which a step ends.
 const STEP_BYTES: u64 = 1 << 20;
@@ -322,7 +322,7 @@ impl Walk {
             return Ok(());
         }
         let (extent, first) = (&self.extent, search.gap.first_offset);
-        let bytes = self.window.get(search.at, WINDOW_BYTES)?;
+        let bytes = self.window.get(search.at, HEADER_SIZE)?;
         let starts = bytes.len().saturating_sub(HEADER_SIZE - 1);
         let left = end - search.at;
         let found = (0..starts).find(|at| {
@@ -402,7 +402,8 @@ impl Walk {
         let end = position + header.size() as u64;
         while at < end {
             let left = usize::try_from(end - at).unwrap_or(usize::MAX);
-            let bytes = self.window.get(at, left.min(WINDOW_BYTES))?;
+            let bytes = self.window.get(at, 1)?;
+            let bytes = &bytes[..bytes.len().min(left)];
             if bytes.is_empty() {
                 return Ok(false);
             }

@@ -9,7 +9,7 @@ use crate::storage::StorageError;
 use crate::storage::disk::DiskFile;
 
 /// Bytes of one read: what is read ahead of a walk, too, and dropped from memory behind it.
-pub(crate) const WINDOW_BYTES: usize = 256 << 10;
+const WINDOW_BYTES: usize = 256 << 10;
 /// The unit in which devices fail.
 const SECTOR_BYTES: usize = 4096;
 
@@ -53,19 +53,18 @@ impl Window {
         self.trouble.take()
     }
 
-    /// Bytes from `position` on, `wanted` of them unless the file ends before; at most
-    /// [`WINDOW_BYTES`].
-    pub(crate) fn get(&mut self, position: u64, wanted: usize) -> Result<&[u8], StorageError> {
+    /// Bytes from `position` on: as many as are at hand, and `least` or more of them unless the file
+    /// ends before.
+    pub(crate) fn get(&mut self, position: u64, least: usize) -> Result<&[u8], StorageError> {
         let left = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
-        let wanted = wanted.min(left).min(WINDOW_BYTES);
+        let least = least.min(left).min(WINDOW_BYTES);
         let skipped = self.skipped(position);
-        let held = skipped.is_some_and(|skipped| skipped + wanted <= self.buffer.len());
+        let held = skipped.is_some_and(|skipped| skipped + least <= self.buffer.len());
         if !held {
             self.load(position, left.min(WINDOW_BYTES))?;
         }
         let skipped = self.skipped(position).unwrap_or(0);
-        let upto = self.buffer.len().min(skipped + wanted);
-        Ok(&self.buffer[skipped.min(upto)..upto])
+        Ok(self.buffer.get(skipped..).unwrap_or_default())
     }
 
     fn skipped(&self, position: u64) -> Option<usize> {

@@ -29,8 +29,18 @@ pub(super) struct Open {
 #[derive(Debug, Default)]
 struct Held {
     open: Vec<Open>,
+    /// Files of a segment that have other names for the moment; in use whatever the limit.
+    lent: Vec<Open>,
     /// Whether the log stands in the list of those with open files.
     entered: bool,
+}
+
+impl Held {
+    fn lent(&self, offset: Offset, kind: FileKind) -> Option<Arc<dyn DiskFile>> {
+        let mut lent = self.lent.iter();
+        let found = lent.find(|lent| (lent.offset, lent.kind) == (offset, kind));
+        found.map(|lent| Arc::clone(&lent.file))
+    }
 }
 
 /// See the module.
@@ -78,7 +88,11 @@ impl Handles {
         kind: FileKind,
     ) -> Result<Arc<dyn DiskFile>, StorageError> {
         self.mark_used();
-        if let Some(file) = self.with(|held| find(&mut held.open, offset, kind)) {
+        let known = self.with(|held| {
+            held.lent(offset, kind)
+                .or_else(|| find(&mut held.open, offset, kind))
+        });
+        if let Some(file) = known {
             return Ok(file);
         }
         let name = FileName::live(offset, kind).to_string();
@@ -119,6 +133,24 @@ impl Handles {
             }
             limit.make_room();
         }
+    }
+
+    /// Lends these files of a segment from now on, whatever their names are.
+    pub(crate) fn lend(&self, offset: Offset, files: Vec<(FileKind, Arc<dyn DiskFile>)>) {
+        let lent = files
+            .into_iter()
+            .map(|(kind, file)| Open { offset, kind, file });
+        self.with(|held| held.lent = lent.collect());
+    }
+
+    /// The file of a segment that is lent.
+    pub(crate) fn lent(&self, offset: Offset, kind: FileKind) -> Option<Arc<dyn DiskFile>> {
+        self.with(|held| held.lent(offset, kind))
+    }
+
+    /// From now on files are found by their names again.
+    pub(crate) fn end_lending(&self) {
+        self.with(|held| held.lent = Vec::new());
     }
 
     /// Closes the files of one segment, which is going away or is no longer written.

@@ -76,16 +76,21 @@ pub(super) struct Known {
     pub(super) recent: Vec<(i32, i64)>,
     /// Where its open transaction begins.
     pub(super) open: Option<i64>,
-    /// Behind the last thing it wrote.
+    /// The offsets of its records in it.
+    pub(super) in_transaction: Vec<(i64, i64)>,
+    /// Behind its last batch of records, and behind its last marker.
+    pub(super) records_end: i64,
     pub(super) end: i64,
-    pub(super) coordinator_epoch: i32,
 }
 
 /// A transaction that was aborted.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Aborted {
     pub(super) producer: i64,
     pub(super) first: i64,
+    /// The offsets of its records.
+    pub(super) records: Vec<(i64, i64)>,
+    /// Its marker.
     pub(super) last: i64,
 }
 
@@ -186,19 +191,23 @@ impl Mirror {
             known.end = kept.next();
             if let Some(commits) = kept.commits {
                 let first = known.open.take();
+                let records = std::mem::take(&mut known.in_transaction);
                 if let Some(first) = first.filter(|_| !commits) {
                     aborted.push(Aborted {
                         producer: id,
                         first,
+                        records,
                         last: kept.base(),
                     });
                 }
                 continue;
             }
             known.last_sequence = header.last_sequence();
+            known.records_end = kept.next();
             known.recent.push((header.base_sequence, kept.base()));
             if header.is_transactional() {
                 known.open.get_or_insert(kept.base());
+                known.in_transaction.push((kept.base(), kept.next()));
             }
         }
         (producers, aborted)

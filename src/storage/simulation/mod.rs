@@ -12,6 +12,8 @@
 //! is made shorter and printed as a test to be kept.
 
 mod checks;
+#[cfg(test)]
+mod kept_tests;
 mod mirror;
 mod place;
 mod script;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::mirror::{Fault, Kept, Known, Made, Mirror, producer_epoch};
-use super::script::Flaw;
+use super::script::{End, Flaw};
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 use crate::record::{BatchBuilder, Codec, EndTransactionMarker, ValidBatch, next_sequence};
 use crate::storage::disk::seeded::SeededDisk;
@@ -39,6 +39,8 @@ pub(super) struct Place {
     pub(super) deleted: Vec<DeletedFiles>,
     /// Plans of readers, and what they must get.
     pub(super) held: Vec<(ReadPlan, Vec<u8>)>,
+    /// The worst end of a life since it was open last.
+    pub(super) ended: End,
     /// Makes every record another one.
     records: u64,
 }
@@ -72,6 +74,7 @@ impl Place {
             flushing: None,
             deleted: Vec::new(),
             held: Vec::new(),
+            ended: End::Kill,
             records: 0,
         }
     }
@@ -145,7 +148,7 @@ impl Place {
             _ => {}
         }
         let plain = Wanted {
-            flaw: Flaw::None,
+            flaw: Flaw::Sound,
             ..*wanted
         };
         (

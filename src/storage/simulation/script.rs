@@ -29,7 +29,7 @@ pub(super) struct Rules {
 /// What is not in order with a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Flaw {
-    None,
+    Sound,
     /// It was sent before, so many batches ago.
     Again(usize),
     /// A batch is missing in front of it.
@@ -48,7 +48,7 @@ pub(super) enum End {
 }
 
 /// One thing that happens.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
     /// A producer's batch: producer 0 is not idempotent, 4 and above write transactions.
     Append {
@@ -92,7 +92,7 @@ pub(super) enum Step {
         log: usize,
     },
     /// The log is cut back by this share of a hundred of what it has.
-    Truncate {
+    CutBack {
         log: usize,
         share: i64,
     },
@@ -124,7 +124,7 @@ pub(super) enum Step {
     Wait {
         ms: i64,
     },
-    Read {
+    ReadAt {
         log: usize,
         share: i64,
         bytes: usize,
@@ -227,7 +227,7 @@ fn step(random: &mut Random, mood: &Mood, logs: usize) -> Step {
         52..58 => Step::BeginFlush { log },
         58..64 => Step::EndFlush { log },
         64..66 => Step::CloseIdle { log },
-        66..68 if mood.truncations => Step::Truncate {
+        66..68 if mood.truncations => Step::CutBack {
             log,
             share: random.pick(&[share, share / 10]),
         },
@@ -247,7 +247,7 @@ fn step(random: &mut Random, mood: &Mood, logs: usize) -> Step {
         83..85 => Step::Wait {
             ms: random.pick(&[1, 500, 3_000, 20_000]),
         },
-        85..87 => Step::Read { log, share, bytes },
+        85..87 => Step::ReadAt { log, share, bytes },
         87 => Step::Hold { log, share, bytes },
         88 => Step::Replay { log },
         89 => Step::CleanStop {
@@ -272,7 +272,7 @@ fn append(random: &mut Random, mood: &Mood, log: usize) -> Step {
         0 | 1 => Flaw::Again(random.index(6)),
         2 => random.pick(&[Flaw::Gap, Flaw::OldEpoch]),
         3 => Flaw::NewEpoch,
-        _ => Flaw::None,
+        _ => Flaw::Sound,
     };
     Step::Append {
         log,

@@ -5,7 +5,7 @@ use super::script::{Script, Step};
 /// Leaves steps out, many at a time, then few, as long as `fails` says that it fails still. Bounded.
 pub(super) fn shorten(script: &Script, fails: &dyn Fn(&Script) -> bool) -> Script {
     let mut shortest = script.clone();
-    let mut tries = 3_000;
+    let mut tries = 1_000;
     let mut size = script.steps.len().div_ceil(2);
     while size > 0 {
         let mut from = 0;
@@ -33,6 +33,6 @@ pub(super) fn as_test(script: &Script) -> String {
     let line = |step: &Step| format!("        {step:?},\n");
     let steps: String = steps.iter().map(line).collect();
     format!(
-        "#[test]\nfn say_what_was_wrong() {{\n    let rules = {rules:?};\n    replay({disk}, rules, &[\n{steps}    ]);\n}}\n"
+        "#[test]\nfn say_what_was_wrong() {{\n    let rules = {rules:?};\n    holds({disk}, rules, &[\n{steps}    ]);\n}}\n"
     )
 }

@@ -1,4 +1,4 @@
-use super::script::{Rules, Step, script};
+use super::script::script;
 use super::shorten::{as_test, shorten};
 use super::*;
 
@@ -58,14 +58,4 @@ fn an_answer_before_its_flush_is_noticed() {
 #[test]
 fn an_unclean_start_without_a_new_epoch_is_noticed() {
     assert!(is_noticed(Broken::NoNewEpoch, 200));
-}
-
-/// Runs a script that failed once.
-#[allow(dead_code)]
-fn replay(disk: u64, rules: Rules, steps: &[Step]) {
-    let steps = steps.to_vec();
-    let script = Script { disk, rules, steps };
-    if let Err((at, fault)) = run(&script, Broken::Nothing) {
-        panic!("at step {at}: {fault}");
-    }
 }

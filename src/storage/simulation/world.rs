@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checks::{self, demand};
+use super::checks::{self, demand, quietly};
 use super::mirror::{Fault, Kept, Mirror};
 use super::place::{Place, Wanted, name};
 use super::script::{End, Flaw, Rules, Step};
@@ -175,7 +175,7 @@ impl World {
             records: 1,
             bytes: 0,
             codec: usize::MAX,
-            flaw: Flaw::None,
+            flaw: Flaw::Sound,
         };
         match *step {
             Step::Append {
@@ -241,7 +241,7 @@ impl World {
                     let _ = log.close_idle();
                 }
             }
-            Step::Truncate { log, share } => {
+            Step::CutBack { log, share } => {
                 let place = &mut self.places[place(log)];
                 let offset = place.mirror.end - place.mirror.at_share(share, place.mirror.end)
                     + place.mirror.start;
@@ -266,7 +266,7 @@ impl World {
             Step::Tidy { log } => self.places[place(log)].tidy(now, disk)?,
             Step::Unlink { log } => self.places[place(log)].unlink(disk),
             Step::NextEpoch { log } => self.places[place(log)].next_epoch(),
-            Step::Read { log, share, bytes } => self.read(place(log), share, bytes)?,
+            Step::ReadAt { log, share, bytes } => self.read(place(log), share, bytes)?,
             Step::Hold { log, share, bytes } => self.hold(place(log), share, bytes)?,
             Step::Replay { log } => self.replay(place(log))?,
             _ => {}
@@ -348,8 +348,7 @@ impl World {
     /// Whether they were written.
     fn write_checkpoints(&mut self, force: bool) -> bool {
         let current = self.checkpoints();
-        let nothing = Checkpoints::default();
-        let before = if force { &nothing } else { &self.written };
+        let before = (!force).then_some(&self.written);
         let written = current.write(before, &self.disk, Path::new(DIRECTORY));
         for place in &mut self.places {
             let start = current.log_starts.get(&place.name).copied();
@@ -382,8 +381,7 @@ impl World {
         if self.disk.has_ended() {
             return Ok(());
         }
-        self.disk.end_process();
-        self.begin(End::Kill)
+        self.crash(End::Kill)
     }
 
     fn leave(&mut self, together: bool) -> Result<(), StorageError> {
@@ -412,7 +410,7 @@ impl World {
                 *point = log.log_end_offset();
             }
         }
-        checkpoints.write(&Checkpoints::default(), &self.disk, directory)?;
+        checkpoints.write(None, &self.disk, directory)?;
         for place in &mut self.places {
             let start = checkpoints.log_starts.get(&place.name).copied();
             place.mirror.floor = start.unwrap_or_default().0;
@@ -426,15 +424,31 @@ impl World {
     }
 
     fn crash(&mut self, end: End) -> Result<(), Fault> {
+        self.end_life(end);
+        self.begin()
+    }
+
+    /// After a flush that failed, what is in memory is not what the device has, and later flushes
+    /// do not make it so: the machine is started anew, not the process alone.
+    fn end_life(&mut self, end: End) {
+        let end = match self.disk.failed_to_flush() {
+            true => End::PowerLoss,
+            false => end,
+        };
         match end {
             End::PowerLoss => self.disk.lose_power(),
             End::Kill => self.disk.end_process(),
         }
-        self.begin(end)
+        for place in &mut self.places {
+            place.log = None;
+            if end == End::PowerLoss {
+                place.ended = End::PowerLoss;
+            }
+        }
     }
 
     /// The next life, until one gets through its start.
-    fn begin(&mut self, mut end: End) -> Result<(), Fault> {
+    fn begin(&mut self) -> Result<(), Fault> {
         for place in &mut self.places {
             place.log = None;
             place.flushing = None;
@@ -449,17 +463,13 @@ impl World {
             if !self.disk.has_ended() {
                 // Nothing of it is left for later.
                 self.disk.end_after(u64::MAX);
-                return self.settle(end);
+                return self.settle();
             }
-            if self.random.percent(50) {
-                self.disk.lose_power();
-                end = End::PowerLoss;
-            } else {
-                self.disk.end_process();
-            }
-            for place in &mut self.places {
-                place.log = None;
-            }
+            let end = match self.random.percent(50) {
+                true => End::PowerLoss,
+                false => End::Kill,
+            };
+            self.end_life(end);
         }
         Err("it never starts".to_owned())
     }
@@ -472,9 +482,11 @@ impl World {
             }
             // A broker that cannot read its directory does not start. Somebody repairs it.
             self.disk.repair();
-            self.take()
-                .map_err(|again| format!("it does not start: {error}, {again}"))
-                .map(|taken| taken.map(|(_, checkpoints)| (None, checkpoints)))
+            match self.take() {
+                Ok(taken) => Ok(taken.map(|(_, checkpoints)| (None, checkpoints))),
+                Err(_) if self.disk.has_ended() => Ok(None),
+                Err(again) => Err(format!("it does not start: {error}, {again}")),
+            }
         })?;
         let Some((clean, checkpoints)) = taken else {
             return Ok(());
@@ -493,7 +505,11 @@ impl World {
             }
             let place = &mut self.places[at];
             match opened {
-                Ok(mut log) => {
+                Ok((mut log, was_there)) => {
+                    if !was_there {
+                        // Checkpoints may be of an earlier topic of the name.
+                        place.mirror.floor = 0;
+                    }
                     if clean.is_none() && self.broken != Broken::NoNewEpoch {
                         place.epoch += 1;
                     }
@@ -514,7 +530,28 @@ impl World {
             }
         }
         self.written = checkpoints;
+        self.check_recovery_points();
         Ok(())
+    }
+
+    /// A log that ends before the recovery point that was noted is not appended to before that is
+    /// corrected: the next recovery would believe what comes there without looking at it.
+    fn check_recovery_points(&mut self) {
+        let written = &self.written.recovery_points;
+        let ends_before = |place: &Place| {
+            let end = place.log.as_ref().map(Log::log_end_offset);
+            let point = written.get(&place.name);
+            end.zip(point).is_some_and(|(end, point)| end < *point)
+        };
+        let wrong: Vec<usize> = (0..self.places.len())
+            .filter(|at| ends_before(&self.places[*at]))
+            .collect();
+        if !wrong.is_empty() && !self.write_checkpoints(false) {
+            for at in wrong {
+                self.places[at].log = None;
+                self.unclean = true;
+            }
+        }
     }
 
     fn take(&self) -> Result<Option<(Option<CleanShutdown>, Checkpoints)>, StorageError> {
@@ -530,12 +567,13 @@ impl World {
         clean_shutdown: bool,
         checkpoints: &Checkpoints,
         closed: Option<crate::storage::ClosedLog>,
-    ) -> Result<Log, StorageError> {
+    ) -> Result<(Log, bool), StorageError> {
         let place = &self.places[at];
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let now = Timestamp(self.now);
         let path: &PathBuf = &place.path;
-        let input = match disk.exists(path)? {
+        let was_there = disk.exists(path)?;
+        let input = match was_there {
             false => RecoveryInput::unknown(),
             true => {
                 let told = |offset: Option<&Offset>| offset.copied().unwrap_or(Offset::ZERO);
@@ -558,16 +596,18 @@ impl World {
                 now,
             )?
         {
-            return Ok(log);
+            return Ok((log, was_there));
         }
-        Log::open(disk, path.clone(), config(), &input, now).map(|(log, _)| log)
+        let opened = Log::open(disk, path.clone(), config(), &input, now);
+        opened.map(|(log, _)| (log, was_there))
     }
 
     /// Judges what there is after a start by what the mirrors allow, and goes on from there.
-    fn settle(&mut self, end: End) -> Result<(), Fault> {
+    fn settle(&mut self) -> Result<(), Fault> {
         for place in &mut self.places {
             let Some(log) = &mut place.log else { continue };
             let reader = log.reader();
+            let end = std::mem::replace(&mut place.ended, End::Kill);
             let random = &mut self.random;
             let found = quietly(&self.disk, || checks::read_all(&reader, random))?;
             let offsets = (log.log_start_offset().0, log.log_end_offset().0);
@@ -584,14 +624,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// What is only looked at meets no fault: those are for what is done.
-fn quietly<T>(disk: &SeededDisk, look: impl FnOnce() -> T) -> T {
-    disk.pause_faults(true);
-    let seen = look();
-    disk.pause_faults(false);
-    seen
 }
 
 /// See [`World::settle`].

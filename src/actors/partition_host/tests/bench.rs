@@ -9,6 +9,8 @@ use actix::prelude::*;
 use bytes::BytesMut;
 
 use super::super::*;
+use crate::actors::cleaner::settings::CleanerSettings;
+use crate::actors::cleaner::{CleanerActor, CleanerParts};
 use crate::actors::clock::Clock;
 use crate::actors::disk_threads::{DiskThreads, JobsByHand};
 use crate::actors::fetch_waiter::FetchBell;
@@ -20,7 +22,7 @@ use crate::actors::partition_messages::{
     Append, AppendReply, DeleteRecords, DeleteRecordsError, Read, ReadReply,
 };
 use crate::metadata::{ConfigResource, ConfigTables, MetadataRecord, ResourceKind, TopicSettings};
-use crate::model::{BrokerId, DirectoryId, Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::model::{BrokerId, DirectoryId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
 use crate::record::{BatchBuilder, Scratch, ValidBatch, batches, records};
 use crate::replication::Acks;
 use crate::storage::OpenFiles;
@@ -187,10 +189,29 @@ impl Bench {
         let intervals = LogDirIntervals {
             checkpoint: every,
             tidy: every,
+            first_tidy: Duration::from_secs(30),
             close_unused: Some(every),
         };
         let rounds = LogDirActor::new(Arc::clone(&self.dir), intervals);
         self.rounds = Some(rounds.start());
+    }
+
+    /// Starts a cleaner of this directory that works where it is.
+    pub(in crate::actors) fn start_cleaner(&self, settings: CleanerSettings) -> Addr<CleanerActor> {
+        let tables = ConfigTables {
+            broker: Arc::new(crate::config::keys::broker_table()),
+            ..ConfigTables::default()
+        };
+        let parts = CleanerParts {
+            dirs: Arc::clone(&self.dirs),
+            clock: self.clock,
+            settings,
+            source: Arc::new(move |image| CleanerSettings::resolve(image, &tables, NODE)),
+            metrics: self.dir.metrics().cleaner.clone(),
+            random: Arc::new(|| [7; 16]),
+            has_threads: false,
+        };
+        CleanerActor::new(parts).start()
     }
 
     /// What the metadata log says more; returns when the host has carried it out.

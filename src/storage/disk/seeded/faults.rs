@@ -39,6 +39,7 @@ pub(super) struct Faults {
     ends_in: Option<u64>,
     ended: bool,
     pub(super) paused: bool,
+    pub(super) failed_to_flush: bool,
     /// Bytes by which files may still grow.
     pub(super) space_left: Option<u64>,
     pub(super) lies_of_files: bool,
@@ -119,6 +120,7 @@ impl Faults {
             self.armed.remove(at);
         }
         self.failed += 1;
+        self.failed_to_flush |= call == Call::Sync;
         let happens = random.percent(25);
         Verdict::Fails { happens }
     }

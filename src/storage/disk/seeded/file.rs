@@ -132,8 +132,13 @@ impl DiskFile for SeededFile {
                 }
                 Ok(())
             }
-            Verdict::Fails { .. } => {
-                if state.life == self.life {
+            Verdict::Fails { happens } => {
+                if state.faults.has_ended() {
+                    // The process ended in it, the device is fine.
+                    if happens && !state.faults.lies_of_files {
+                        content.flush();
+                    }
+                } else if state.life == self.life {
                     content.flush_badly(&mut state.random);
                 }
                 self.failed()

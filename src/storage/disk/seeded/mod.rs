@@ -77,6 +77,7 @@ impl SeededDisk {
         for file in names.files() {
             lock(&file).lose_power(luck, random);
         }
+        state.faults.failed_to_flush = false;
         state.begin_life();
     }
 
@@ -114,6 +115,11 @@ impl SeededDisk {
     /// How many calls failed with EIO so far.
     pub(crate) fn failed(&self) -> u64 {
         lock(&self.0).faults.failed()
+    }
+
+    /// Whether a flush failed since the power was last lost.
+    pub(crate) fn failed_to_flush(&self) -> bool {
+        lock(&self.0).faults.failed_to_flush
     }
 
     /// While they are paused, calls neither fail nor count.

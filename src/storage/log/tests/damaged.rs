@@ -239,3 +239,83 @@ fn what_was_replaced_meanwhile_is_not_judged() {
     assert_eq!(inspection.conclude(), Verdict::Outdated);
     assert_eq!(reader.damages(), []);
 }
+
+#[test]
+fn recovery_cuts_nothing_below_the_recovery_point_and_goes_on_behind_the_damage() {
+    for clean in [true, false] {
+        let mut bench = Bench::new(LogConfig::default());
+        fill(&mut bench, 30);
+        let expected = bench.read_all(1 << 20);
+        bench.log.close().unwrap();
+        // Without its indexes the only segment is read whole.
+        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+            let name = FileName::live(Offset(0), kind).to_string();
+            bench.disk.remove_file(&directory().join(name)).unwrap();
+        }
+        let place = places(&bench, Offset(0))[9];
+        let at = usize::try_from(place.position).unwrap();
+        bench.disk.flip_bit(&log_of(Offset(0)), at + 8, 3).unwrap();
+        let report = bench.reopen(&RecoveryInput {
+            recovery_point: Offset(30),
+            clean_shutdown: clean,
+            ..RecoveryInput::unknown()
+        });
+        assert_eq!((report.bytes_cut, report.damages.len()), (0, 1));
+        assert_eq!(bench.log.log_end_offset(), Offset(30));
+        assert_eq!(refused(&bench, &expected), [9]);
+        fill(&mut bench, 31);
+        assert_eq!(bench.log.log_end_offset(), Offset(31));
+    }
+}
+
+#[test]
+fn producers_are_known_from_what_is_right_when_their_snapshots_are_gone() {
+    let mut bench = Bench::new(small());
+    for sequence in 0..40 {
+        bench.append(&batch_of(7, sequence, &["x"]));
+    }
+    let places = places(&bench, Offset(0));
+    bench.log.close().unwrap();
+    for name in bench.names() {
+        if name.ends_with(".snapshot") {
+            bench.disk.remove_file(&path(&name)).unwrap();
+        }
+    }
+    let magic = usize::try_from(places[3].position).unwrap() + 8;
+    bench.disk.flip_bit(&log_of(Offset(0)), magic, 7).unwrap();
+    bench.reopen(&RecoveryInput {
+        recovery_point: Offset(40),
+        clean_shutdown: true,
+        ..RecoveryInput::unknown()
+    });
+    assert_eq!(bench.log.log_end_offset(), Offset(40));
+    let again = bench.append(&batch_of(7, 39, &["x"]));
+    assert!(again.duplicate);
+    assert_eq!(bench.append(&batch_of(7, 40, &["x"])).first_offset.0, 40);
+}
+
+#[test]
+fn an_index_made_anew_leaves_out_what_is_damaged_and_nothing_else() {
+    let mut bench = three_segments();
+    let expected = bench.read_all(1 << 20);
+    let place = places(&bench, Offset(0))[2];
+    bench.log.close().unwrap();
+    for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+        let name = FileName::live(Offset(0), kind).to_string();
+        bench.disk.remove_file(&directory().join(name)).unwrap();
+    }
+    let magic = usize::try_from(place.position).unwrap() + 16;
+    bench.disk.flip_bit(&log_of(Offset(0)), magic, 0).unwrap();
+    let report = bench.reopen(&RecoveryInput {
+        recovery_point: bench.log.log_end_offset(),
+        clean_shutdown: true,
+        ..RecoveryInput::unknown()
+    });
+    assert_eq!(
+        (report.indexes_rebuilt, &report.suspects[..]),
+        (1, &[Offset(0)][..])
+    );
+    inspect(&bench);
+    let hidden: Vec<i64> = (place.first..place.next).collect();
+    assert_eq!(refused(&bench, &expected), hidden);
+}

@@ -1,6 +1,7 @@
 //! What a log promises, on a disk in memory that can lose its power.
 
 mod closing;
+mod compacting;
 mod counting;
 mod damaged;
 mod failing;
