@@ -407,11 +407,6 @@ impl LogDir {
             .collect()
     }
 
-    /// The log of a partition that lives here.
-    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
-        self.residents().get(partition).cloned()
-    }
-
     /// A log will live here: the checkpoints say so before it does, so that a crash finds it where
     /// it starts. Blocks.
     ///
