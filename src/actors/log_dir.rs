@@ -568,6 +568,11 @@ impl LogDir {
         compacted.collect()
     }
 
+    /// The log of a partition that lives here.
+    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
+        self.residents().get(partition).cloned()
+    }
+
     /// What an earlier life knew of this partition is true no more.
     pub fn disown(&self, partition: &TopicPartition) {
         let mut carried = lock(&self.carried);
