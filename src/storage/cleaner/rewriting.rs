@@ -62,6 +62,9 @@ enum Stays {
     AsItIs,
     /// Its header.
     Header,
+    /// Its header, only to say where the group ends: without a time, so that no time is found here
+    /// and a producer that was forgotten stays so.
+    End,
     /// Some records, or all of them with this delete horizon from now on.
     Records(Option<Timestamp>),
     Nothing,
@@ -147,9 +150,15 @@ impl<'a> Rewriting<'a> {
             self.stats.bytes_read += bytes.len() as u64;
             self.stats.batches_read += 1;
             self.stats.records_read += records;
-            let (mut verdict, index_changed) = self.judge(&located, bytes, &reading.path)?;
-            verdict.stays_empty |= reading.is_last && located.end() == reading.info.size;
-            let stays = self.pick(&located, bytes, verdict, &reading.path)?;
+            let (verdict, index_changed) = self.judge(&located, bytes, &reading.path)?;
+            let mut stays = self.pick(&located, bytes, verdict, &reading.path)?;
+            let ends_group = reading.is_last && located.end() == reading.info.size;
+            if stays == Stays::Nothing && ends_group {
+                stays = match header.records_count {
+                    0 => Stays::AsItIs,
+                    _ => Stays::End,
+                };
+            }
             if self.target.is_none() && (index_changed || stays != Stays::AsItIs) {
                 let mut target = self.new_target()?;
                 self.copy_before(&mut target, reading, located.position, pace)?;
@@ -161,7 +170,7 @@ impl<'a> Rewriting<'a> {
                     self.stats.records_kept +=
                         u64::from(self.buffers.kept.records().unsigned_abs());
                 }
-                Stays::Header | Stays::Nothing => {}
+                Stays::Header | Stays::End | Stays::Nothing => {}
             }
             self.stats.batches_kept += u64::from(stays != Stays::Nothing);
             self.write(&located, bytes, stays, &reading.path, pace)?;
@@ -282,8 +291,12 @@ impl<'a> Rewriting<'a> {
                 target.out.extend_from_slice(bytes);
                 located.header
             }
-            Stays::Header => {
-                let (header, bytes) = empty_batch(&located.header);
+            Stays::Header | Stays::End => {
+                let mut header = located.header;
+                if stays == Stays::End {
+                    header.max_timestamp = Timestamp::NONE;
+                }
+                let (header, bytes) = empty_batch(&header);
                 target.out.extend_from_slice(&bytes);
                 header
             }
