@@ -116,7 +116,8 @@ fn read_again_and_again(shared: &Shared, written: &Mutex<Table>) -> Result<u32, 
     Ok(passes)
 }
 
-/// Reads the table from its start to the end it has when the reading begins.
+/// Reads the table from its start until it has caught up: what was written before it began may have
+/// been compacted away meanwhile for something that was written since.
 fn read_whole(connection: &mut Connection, bytes_max: i32) -> Result<Pass, Failure> {
     let appetite = Appetite {
         partition_bytes_max: bytes_max,
@@ -124,7 +125,7 @@ fn read_whole(connection: &mut Connection, bytes_max: i32) -> Result<Pass, Failu
     };
     let mut frame = FetchFrame::new(TOPIC, &[0], appetite);
     let begun = now_ns();
-    let end = offset_at(connection, TOPIC, -1)?;
+    let mut end = offset_at(connection, TOPIC, -1)?;
     let (mut table, mut count, mut scratch) = (Table::new(), 0, Scratch::new());
     let mut offset = offset_at(connection, TOPIC, -2)?;
     while offset < end {
@@ -134,6 +135,7 @@ fn read_whole(connection: &mut Connection, bytes_max: i32) -> Result<Pass, Failu
         frame.set_offset(0, offset);
         connection.send(frame.bytes())?;
         fetch::read_answer(connection.receive()?, |fetched| {
+            end = end.max(fetched.high_watermark);
             for batch in batches(fetched.records) {
                 let Ok((header, batch)) = batch else { break };
                 let mut reader = records(&header, batch, 64 << 20, &mut scratch)?;
