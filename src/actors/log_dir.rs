@@ -407,11 +407,6 @@ impl LogDir {
             .collect()
     }
 
-    /// The log of a partition that lives here.
-    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
-        self.residents().get(partition).cloned()
-    }
-
     /// A log will live here: the checkpoints say so before it does, so that a crash finds it where
     /// it starts. Blocks.
     ///
@@ -571,6 +566,11 @@ impl LogDir {
         });
         let compacted = compacted.map(|(name, log)| (name.clone(), log.clone()));
         compacted.collect()
+    }
+
+    /// The log of a partition that lives here.
+    pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
+        self.residents().get(partition).cloned()
     }
 
     /// What an earlier life knew of this partition is true no more.

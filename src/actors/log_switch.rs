@@ -156,6 +156,7 @@ impl LogActor {
         self.seat = Seat::Here(log);
         dirs.rehome(name, to);
         if let Some((actor, resident)) = from.resident(name).map(|log| (log.actor.clone(), log)) {
+            let cleaned = from.cleaned(name);
             from.move_out(name);
             to.end_future(name);
             let reader = reader.clone();
@@ -167,6 +168,7 @@ impl LogActor {
                     ..resident
                 },
             );
+            to.set_cleaned(name, cleaned);
         }
         if let Some(partition) = &self.partition {
             let threads = to.threads().clone();

@@ -209,10 +209,13 @@ impl Running {
     async fn stop(self) -> Result<(), StopError> {
         self.shutdown.begin();
         self.wait_for_connections().await;
+        // A mover that is gone has panicked, and moves nothing.
+        let stopped = self.caretakers.mover.send(StopMoves);
+        if tokio::time::timeout(self.patience, stopped).await.is_err() {
+            log::warn!("a move between log directories has not stopped in time");
+        }
         // A cleaner that is gone cleans nothing.
         let _ = self.cleaner.send(StopCleaning).await;
-        // A mover that is gone has panicked, and moves nothing.
-        let _ = self.caretakers.mover.send(StopMoves).await;
         let mut closed = Ok(());
         for host in self.router.hosts() {
             // A host that is gone has panicked, and its logs will be recovered.

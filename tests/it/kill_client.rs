@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use milena::model::{ProducerEpoch, ProducerId, Timestamp};
 use milena::record::{BatchBuilder, Scratch, batches, records, verify_crc};
@@ -101,9 +101,15 @@ impl Connection {
         if let Some((id, sequence)) = producer {
             builder = builder.producer(ProducerId(id), ProducerEpoch(0), sequence);
         }
+        // The broker forgets producers that wrote long ago, and it goes by what batches say.
+        let now = UNIX_EPOCH
+            .elapsed()
+            .expect("a clock that was set")
+            .as_millis();
+        let now = Timestamp(i64::try_from(now).expect("this era"));
         for value in values {
             let value = [&value.to_be_bytes()[..], &[7; PADDING]].concat();
-            builder.append(Timestamp(1_700_000_000_000), None, Some(&value), &[]);
+            builder.append(now, None, Some(&value), &[]);
         }
         let batch = builder.build().expect("a batch");
         let length = i32::try_from(batch.len()).expect("small").to_be_bytes();

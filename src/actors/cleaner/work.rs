@@ -47,7 +47,8 @@ pub(super) struct Cleaned {
     pub(super) took: Duration,
 }
 
-const PANICKED: &str = "the cleaner panicked; see the panic's message above";
+/// Why a cleaning failed whose job panicked.
+pub(super) const PANICKED: &str = "the cleaner panicked; see the panic's message above";
 
 /// Looks at logs on a cleaner thread.
 pub(super) async fn look(crew: Arc<Crew>, candidates: Vec<Candidate>, now: Timestamp) -> Vec<Seen> {

@@ -28,6 +28,9 @@ const UNFLUSHED_BYTES_MAX: u64 = 16 << 20;
 /// How long a move waits when the disk it goes to is full.
 const FULL_BACKOFF: Duration = Duration::from_secs(5);
 
+/// After so long without an answer the controller is told again.
+const TOLD_AGAIN: Duration = Duration::from_secs(1);
+
 /// A move.
 pub(super) struct Move {
     pub(super) common: Rc<Common>,
@@ -265,8 +268,16 @@ impl Move {
             key: self.key,
             directory,
         };
-        let told = self.common.assign.send(assign).await;
-        told.map_err(|_| Halt::Ended("the controller cannot be told of it"))
+        loop {
+            let told = tokio::time::timeout(TOLD_AGAIN, self.common.assign.send(assign)).await;
+            match told {
+                Ok(told) => {
+                    return told.map_err(|_| Halt::Ended("the controller cannot be told of it"));
+                }
+                // There may be no controller for long, and the move be stopped meanwhile.
+                Err(_) => self.may_go_on()?,
+            }
+        }
     }
 
     fn may_go_on(&self) -> Result<(), Halt> {

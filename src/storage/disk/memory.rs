@@ -42,6 +42,9 @@ enum Node {
 struct Names {
     seen: BTreeMap<PathBuf, Node>,
     flushed: BTreeMap<PathBuf, Node>,
+    /// Directories that were renamed, from and to, since the directory they are in was flushed: with
+    /// that what is known to be in them has the new name, too.
+    renamed: Vec<(PathBuf, PathBuf)>,
     locks: BTreeMap<PathBuf, std::sync::Weak<MemoryFile>>,
 }
 
@@ -128,6 +131,7 @@ impl MemoryDisk {
         }
         names.flushed.clone_from(&survivors);
         names.seen = survivors;
+        names.renamed.clear();
     }
 
     /// Turns one bit of a file, as a failing medium does.
@@ -279,6 +283,9 @@ impl Disk for MemoryDisk {
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         let mut names = lock(&self.names);
         let itself = names.seen.contains_key(from).then(|| from.to_owned());
+        if matches!(names.seen.get(from), Some(Node::Directory)) {
+            names.renamed.push((from.to_owned(), to.to_owned()));
+        }
         let below = names.below(from).map(|(name, _)| name.clone());
         let moved: Vec<PathBuf> = itself.into_iter().chain(below).collect();
         if moved.is_empty() {
@@ -333,6 +340,19 @@ impl Disk for MemoryDisk {
             return Ok(());
         }
         let inside = |name: &Path| name.parent() == Some(path);
+        let renamed = names.renamed.extract_if(.., |(_, to)| inside(to));
+        let renamed: Vec<(PathBuf, PathBuf)> = renamed.collect();
+        for (from, to) in renamed {
+            let below = names
+                .flushed
+                .extract_if(.., |name, _| name.starts_with(&from));
+            let below: Vec<(PathBuf, Node)> = below.collect();
+            for (name, node) in below {
+                if let Ok(rest) = name.strip_prefix(&from) {
+                    names.flushed.insert(to.join(rest), node);
+                }
+            }
+        }
         names.flushed.retain(|name, _| !inside(name));
         let current: Vec<(PathBuf, Node)> = names
             .seen

@@ -1,4 +1,5 @@
-//! Several devices under one door, as a machine has them, each of which can be made to hang.
+//! Several devices under one door, as a machine has them, each of which can be made to hang; the
+//! machine can be switched off between any two calls.
 //!
 //! For tests of brokers with several log directories: put a [`super::FaultyDisk`] or a
 //! [`super::MemoryDisk`] under each path. Clones share their devices. Invariant: a path belongs to
@@ -37,6 +38,33 @@ impl Gate {
     }
 }
 
+/// How many calls the machine still makes; none for no limit.
+#[derive(Debug, Default)]
+struct Power {
+    left: Mutex<Option<u64>>,
+}
+
+impl Power {
+    fn left(&self) -> MutexGuard<'_, Option<u64>> {
+        // A plain number: right whoever panicked.
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn use_some(&self, path: &Path) -> Result<(), StorageError> {
+        match &mut *self.left() {
+            None => Ok(()),
+            Some(0) => {
+                let off = io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
+                Err(StorageError::from_io("use", path, off))
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Device {
     at: PathBuf,
@@ -48,6 +76,7 @@ struct Device {
 #[derive(Clone)]
 pub struct MountedDisk {
     devices: Vec<Device>,
+    power: Arc<Power>,
 }
 
 impl fmt::Debug for MountedDisk {
@@ -69,7 +98,21 @@ impl MountedDisk {
             })
             .collect();
         devices.sort_by_key(|device| std::cmp::Reverse(device.at.components().count()));
-        MountedDisk { devices }
+        MountedDisk {
+            devices,
+            power: Arc::default(),
+        }
+    }
+
+    /// After so many more calls nothing works any more, until told otherwise: as for a process that
+    /// was killed, or a machine without power when the devices are told so as well.
+    pub fn stop_after(&self, calls: Option<u64>) {
+        *self.power.left() = calls;
+    }
+
+    /// Whether nothing works any more.
+    pub fn is_off(&self) -> bool {
+        *self.power.left() == Some(0)
     }
 
     /// From now on every call for the device at this path waits until [`Self::go_on`].
@@ -101,6 +144,7 @@ impl MountedDisk {
     ) -> Result<T, StorageError> {
         let device = self.device(path)?;
         device.gate.pass();
+        self.power.use_some(path)?;
         call(&*device.disk)
     }
 
@@ -110,7 +154,12 @@ impl MountedDisk {
         file: Arc<dyn DiskFile>,
     ) -> Result<Arc<dyn DiskFile>, StorageError> {
         let gate = Arc::clone(&self.device(path)?.gate);
-        Ok(Arc::new(MountedFile { inner: file, gate }))
+        let power = Arc::clone(&self.power);
+        Ok(Arc::new(MountedFile {
+            inner: file,
+            gate,
+            power,
+        }))
     }
 }
 
@@ -172,36 +221,44 @@ impl Disk for MountedDisk {
 struct MountedFile {
     inner: Arc<dyn DiskFile>,
     gate: Arc<Gate>,
+    power: Arc<Power>,
+}
+
+impl MountedFile {
+    fn pass(&self) -> Result<(), StorageError> {
+        self.gate.pass();
+        self.power.use_some(self.inner.path())
+    }
 }
 
 impl DiskFile for MountedFile {
     fn length(&self) -> Result<u64, StorageError> {
-        self.gate.pass();
+        self.pass()?;
         self.inner.length()
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, StorageError> {
-        self.gate.pass();
+        self.pass()?;
         self.inner.read_at(buffer, position)
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> Result<(), StorageError> {
-        self.gate.pass();
+        self.pass()?;
         self.inner.write_at(slices, position)
     }
 
     fn truncate(&self, length: u64) -> Result<(), StorageError> {
-        self.gate.pass();
+        self.pass()?;
         self.inner.truncate(length)
     }
 
     fn allocate(&self, position: u64, length: u64) -> Result<(), StorageError> {
-        self.gate.pass();
+        self.pass()?;
         self.inner.allocate(position, length)
     }
 
     fn sync_data(&self) -> Result<(), StorageError> {
-        self.gate.pass();
+        self.pass()?;
         self.inner.sync_data()
     }
 

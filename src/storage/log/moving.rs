@@ -212,6 +212,9 @@ impl Log {
         // A snapshot does not say which ended transactions wait for the high watermark.
         log.producers = self.producers.clone();
         log.assign_epoch(self.latest_epoch);
+        // What flushes and cleanings of this log come to is nothing to the other.
+        log.generation = self.generation + 1;
+        log.cleanings = self.cleanings + 1;
         Ok(log)
     }
 

@@ -275,9 +275,8 @@ fn assemble(
     // A clean close flushed everything; a scan only checked it, so it still has to be flushed.
     recovered.recovery_point = match input.clean_shutdown {
         true => loaded.log_end_offset,
-        false => input
-            .recovery_point
-            .clamp(log_start_offset, loaded.log_end_offset),
+        // It may lie below the start: what was deleted vouches for nothing behind it.
+        false => input.recovery_point.min(loaded.log_end_offset),
     };
     recovered.active = loaded.active;
     recovered.segments = loaded.segments;

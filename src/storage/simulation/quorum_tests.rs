@@ -1,14 +1,14 @@
 //! The quorum's own log on the same disk: what a method has answered survives everything, what was
 //! under way happened whole or not at all, and it opens after whatever a crash left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::mirror::Fault;
 use super::tests::number;
 use crate::storage::StorageError;
-use crate::storage::disk::Call;
 use crate::storage::disk::seeded::{self, Random, SeededDisk};
+use crate::storage::disk::{Call, Disk};
 use crate::storage::quorum_log::QuorumLog;
 
 /// Seeds that every `cargo test` runs.
@@ -55,6 +55,8 @@ fn open(disk: &SeededDisk) -> Result<QuorumLog, StorageError> {
 impl Bench {
     fn new(seed: u64) -> Result<Bench, StorageError> {
         let disk = SeededDisk::new(seed);
+        disk.create_dir_all(Path::new("/meta"))?;
+        disk.sync_dir(Path::new("/"))?;
         let log = open(&disk)?;
         Ok(Bench {
             disk,

@@ -1,8 +1,12 @@
 //! Random histories of a compacted topic, cleaned again and again, with crashes between, against a
 //! list of everything that was ever appended.
 
+use std::io::IoSlice;
+use std::path::Path;
+
 use super::*;
 use crate::storage::disk::seeded::{Random, SeededDisk};
+use crate::storage::disk::{OpenMode, SystemDisk};
 use crate::storage::producer_state::{ProducerEntry, ProducerStates};
 
 const RETENTION_MS: i64 = 5_000;
@@ -344,6 +348,19 @@ impl World {
         }
     }
 
+    /// Copies the log to a real directory, for other people's tools.
+    fn keep(&mut self, kept: &Path) {
+        let real = SystemDisk;
+        self.table.log.close().unwrap();
+        real.create_dir_all(kept).unwrap();
+        for entry in self.disk.list(&directory()).unwrap() {
+            let bytes = self.disk.read_file(&directory().join(&entry.name), 1 << 30);
+            let file = real.open(&kept.join(&entry.name), OpenMode::Truncate);
+            let bytes = bytes.unwrap();
+            file.unwrap().write_at(&[IoSlice::new(&bytes)], 0).unwrap();
+        }
+    }
+
     fn step(&mut self) {
         self.now += self.random.below(200).cast_signed();
         match self.random.below(100) {
@@ -405,6 +422,9 @@ fn run(seed: u64) {
         world.step();
     }
     world.settle();
+    if let Ok(kept) = std::env::var("MILENA_KEPT_LOGS") {
+        world.keep(&PathBuf::from(kept).join(format!("table{seed}-0")));
+    }
 }
 
 #[test]

@@ -80,7 +80,9 @@ fn a_segment_that_was_cut_deleted_or_replaced_meanwhile_is_not_replaced() {
                 .delete_retained(Timestamp(1000), Offset(40))
                 .unwrap();
         },
-        |table| drop(table.clean(1000).unwrap()),
+        |table| {
+            table.clean(1000).unwrap().unwrap();
+        },
     ];
     for change in changes {
         let mut table = filled(Arc::new(MemoryDisk::new()));
