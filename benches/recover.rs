@@ -4,6 +4,8 @@
 //! behind it how many. Everything lies in the page cache, as after a kill -9. Figures are printed as
 //! a table; nothing is asserted.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

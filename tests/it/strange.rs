@@ -215,38 +215,42 @@ fn a_hundred_strange_files_make_a_few_lines() {
 /// What is done to a partition's directory, and how that is called.
 type Harm = (&'static str, fn(&Path));
 
-#[test]
-fn what_is_unsafe_to_serve_stops_its_partition_alone_and_is_not_changed() {
-    let harms: [Harm; 6] = [
+fn harms() -> [Harm; 6] {
+    [
         ("linked", |path| {
             let elsewhere = path.with_file_name("elsewhere");
-            fs::rename(path, &elsewhere).unwrap();
-            symlink(&elsewhere, path).unwrap();
+            fs::rename(path, &elsewhere).expect("a harm");
+            symlink(&elsewhere, path).expect("a harm");
         }),
         ("afile", |path| {
-            fs::remove_dir_all(path).unwrap();
-            fs::write(path, "a file").unwrap();
+            fs::remove_dir_all(path).expect("a harm");
+            fs::write(path, "a file").expect("a harm");
         }),
         ("linkedsegment", |path| {
             let elsewhere = path.with_file_name("a segment elsewhere");
-            fs::rename(path.join(FIRST), &elsewhere).unwrap();
-            symlink(&elsewhere, path.join(FIRST)).unwrap();
+            fs::rename(path.join(FIRST), &elsewhere).expect("a harm");
+            symlink(&elsewhere, path.join(FIRST)).expect("a harm");
         }),
         ("newermetadata", |path| {
             let newer = "version: 1\ntopic_id: K6EJy_rPQjG_pUpkOpoHFA\nmore: x";
-            fs::write(path.join("partition.metadata"), newer).unwrap();
+            fs::write(path.join("partition.metadata"), newer).expect("a harm");
         }),
         ("newerepochs", |path| {
-            fs::write(path.join("leader-epoch-checkpoint"), "1\n1\n0 0 more\n").unwrap();
+            fs::write(path.join("leader-epoch-checkpoint"), "1\n1\n0 0 more\n").expect("a harm");
         }),
         ("newerbatches", |path| {
-            let mut bytes = fs::read(path.join(FIRST)).unwrap();
+            let mut bytes = fs::read(path.join(FIRST)).expect("a harm");
             // The magic of the second batch: all three are of one length.
             let second = bytes.len() / 3;
             bytes[second + 16] = 3;
-            fs::write(path.join(FIRST), bytes).unwrap();
+            fs::write(path.join(FIRST), bytes).expect("a harm");
         }),
-    ];
+    ]
+}
+
+#[test]
+fn what_is_unsafe_to_serve_stops_its_partition_alone_and_is_not_changed() {
+    let harms = harms();
     let dir = tempdir().unwrap();
     let data = dir.path().join("data");
     let topics: Vec<&str> = harms.iter().map(|(topic, _)| *topic).collect();

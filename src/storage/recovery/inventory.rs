@@ -56,13 +56,15 @@ impl Taken {
         if !is_whole {
             return;
         }
-        let foreign = self
-            .segments
-            .extract_if(.., |base_offset, _| !own.contains_key(base_offset));
-        for (base_offset, _) in foreign {
-            let name = FileName::live(base_offset, FileKind::Log);
-            self.strange.push(name.to_string());
-        }
+        let strange = &mut self.strange;
+        self.segments.retain(|base_offset, _| {
+            let is_own = own.contains_key(base_offset);
+            if !is_own {
+                let name = FileName::live(*base_offset, FileKind::Log);
+                strange.push(name.to_string());
+            }
+            is_own
+        });
     }
 }
 

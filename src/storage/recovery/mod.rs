@@ -200,31 +200,10 @@ pub(crate) fn recover(
     if taken.has_times {
         segment_times::recall(&**site.disk, site.directory, &mut recovered.segments)?;
     }
-    let known_from = match epochs.earliest().filter(|_| epochs_known) {
-        Some(earliest) => earliest.start_offset,
-        None => recovered.log_end_offset,
-    };
-    // Without a checkpoint, and below what it knows when the log's start has fallen back to what was
-    // noted of it last, the batches themselves tell in which reign they were written.
-    if known_from > recovered.log_start_offset {
-        let below = recovered
-            .segments
-            .partition_point(|segment| segment.base_offset < known_from);
-        let known = std::mem::take(&mut epochs);
-        // What lies wholly below the start may never have been flushed.
-        let start = recovered.log_start_offset;
-        let above = recovered
-            .segments
-            .partition_point(|segment| segment.base_offset <= start);
-        let first = above.saturating_sub(1).min(below);
-        epochs = rebuilt_epochs::read(site, &recovered.segments[first..below])?;
-        if epochs_known {
-            epochs.truncate_from_end(known_from);
-        }
-        for entry in known.entries().iter().filter(|_| epochs_known) {
-            epochs.assign(entry.epoch, entry.start_offset);
-        }
+    if !epochs_known {
+        epochs.clear();
     }
+    rebuilt_epochs::complete(site, &recovered, &mut epochs)?;
     epochs.truncate_from_end(recovered.log_end_offset);
     epochs.truncate_from_start(recovered.log_start_offset);
     recovered.epochs_changed = epochs != checkpointed;

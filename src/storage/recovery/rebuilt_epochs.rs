@@ -14,13 +14,39 @@ use crate::storage::segment::SegmentInfo;
 use crate::storage::segment::names::FileKind;
 use crate::storage::segment::scan::HeaderScan;
 
-use super::{Site, note_epoch};
+use super::{Recovered, Site, note_epoch};
+
+/// Adds the reigns that are not known. Without a checkpoint none is; below what it knows, when the
+/// log's start has fallen back to what was noted of it last, some are not.
+pub(super) fn complete(
+    site: &Site<'_>,
+    recovered: &Recovered,
+    epochs: &mut LeaderEpochs,
+) -> Result<(), StorageError> {
+    let earliest = epochs.earliest().map(|earliest| earliest.start_offset);
+    let known_from = earliest.unwrap_or(recovered.log_end_offset);
+    let start = recovered.log_start_offset;
+    if known_from <= start {
+        return Ok(());
+    }
+    let segments = &recovered.segments;
+    let below = segments.partition_point(|segment| segment.base_offset < known_from);
+    // What lies wholly below the start may never have been flushed.
+    let above = segments.partition_point(|segment| segment.base_offset <= start);
+    let first = above.saturating_sub(1).min(below);
+    let known = std::mem::take(epochs);
+    *epochs = read(site, &segments[first..below])?;
+    if earliest.is_some() {
+        epochs.truncate_from_end(known_from);
+    }
+    for entry in known.entries() {
+        epochs.assign(entry.epoch, entry.start_offset);
+    }
+    Ok(())
+}
 
 /// The reigns of which the segments have batches.
-pub(super) fn read(
-    site: &Site<'_>,
-    segments: &[SegmentInfo],
-) -> Result<LeaderEpochs, StorageError> {
+fn read(site: &Site<'_>, segments: &[SegmentInfo]) -> Result<LeaderEpochs, StorageError> {
     let mut search = Search {
         site,
         segments,
