@@ -7,6 +7,7 @@ import collections
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import time
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from checks import BOOTSTRAP, SERVER, check, control, equal, finish, true
+from checks import BOOTSTRAP, SERVER, Skip, check, control, equal, finish, true
 
 sys.path.insert(0, os.environ["CLIENTS"])
 import servers  # noqa: E402
@@ -226,6 +227,74 @@ def produced_by(bootstrap, topic):
                 producer.flush(30)
         equal(producer.flush(30), 0, "records not delivered")
     return list(enumerate(values))
+
+
+def batches_of(segment):
+    """Where the batches of a segment are: position, first offset, offset behind the last."""
+    data, position = segment.read_bytes(), 0
+    while position < len(data):
+        first, length = struct.unpack_from(">qi", data, position)
+        last_delta, = struct.unpack_from(">i", data, position + 23)
+        yield position, first, first + last_delta + 1
+        position += 12 + length
+
+
+def turn_bit(file, position):
+    with open(file, "r+b") as opened:
+        opened.seek(position)
+        byte = opened.read(1)[0]
+        opened.seek(position)
+        opened.write(bytes([byte ^ 4]))
+
+
+with check("a damaged batch is named by storage verify, answered with CORRUPT_MESSAGE, and passed by seeking"):
+    if SERVER != "milena":
+        raise Skip("Apache Kafka hands damaged bytes out and leaves the rest to its clients")
+    control("start")
+    create("rotten", 1, **{"segment.bytes": str(1 << 20)})
+    producer = Producer({"bootstrap.servers": BOOTSTRAP, "linger.ms": 1000})
+    for number in range(3000):
+        producer.produce("rotten", b"%d " % number + b"r" * 600, partition=0)
+        if number % 100 == 99:
+            equal(producer.flush(30), 0)
+    control("stop")
+    segment = DATA_DIR / "rotten-0" / f"{0:020}.log"
+    position, first, behind = list(batches_of(segment))[3]
+    # The magic byte, which a reader sees without a checksum.
+    turn_bit(segment, position + 16)
+    verify = [str(servers.Milena.install()), "storage", "verify", str(DATA_DIR / "rotten-0")]
+    said = subprocess.run(verify, capture_output=True, text=True, timeout=60)
+    equal(said.returncode, 1, f"the status, with {said.stdout}")
+    true(f"bytes {position} to " in said.stdout and f"offsets {first} to {behind}" in said.stdout, said.stdout)
+    control("start")
+    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "rot", "enable.auto.commit": False})
+    consumer.assign([TopicPartition("rotten", 0, 0)])
+    read, deadline = [], time.monotonic() + 30
+    while time.monotonic() < deadline:
+        message = consumer.poll(1)
+        # Negative codes are librdkafka's own, of a server that has just come back.
+        if message is not None and message.error() and message.error().code() > 0:
+            equal(message.error().code(), KafkaError.INVALID_MSG)
+            break
+        read += [message.offset()] if message is not None and not message.error() else []
+    else:
+        true(False, f"no error after {len(read)} records")
+    equal(read, list(range(first)), "what is before the damage")
+    consumer.seek(TopicPartition("rotten", 0, behind))
+    read, deadline = [], time.monotonic() + 30
+    while (not read or read[-1] < 2999) and time.monotonic() < deadline:
+        message = consumer.poll(1)
+        # Errors of the place it comes from may still be on their way.
+        if message is not None and not message.error():
+            read.append(message.offset())
+    equal(read, list(range(behind, 3000)), "what is behind the damage")
+    consumer.close()
+    control("stop")
+    turn_bit(segment, position + 16)
+    said = subprocess.run(verify, capture_output=True, text=True, timeout=60)
+    equal(said.returncode, 0, f"the status after the repair, with {said.stdout}")
+    control("start")
+    equal([offset for offset, _ in read_all("rotten", 0)], list(range(3000)))
 
 
 other = servers.Kafka(DATA_DIR.parent / "other-kafka")
