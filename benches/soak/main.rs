@@ -1,7 +1,7 @@
 //! A soak: produce, tail and catch-up reads, retention and compaction at once, on a small disk budget.
 //!
 //! `cargo bench --bench soak -- [seconds=60] [rate=200] [keys=5000] [retained_mb=64]`, against the
-//! real binary with data in a directory of its own. First the tail is read with nothing else going
+//! real binary (or `MILENA_BIN`) with data in a directory of its own. First the tail is read with nothing else going
 //! on, then with a cold reader, a table that is written and compacted, and retention. It ends by itself, prints what
 //! it measured, and with an error when something was lost or wrong, when memory grew, or when the disk
 //! holds more than it may.

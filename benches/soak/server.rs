@@ -29,7 +29,9 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(directory: &Path) -> Result<Server, Failure> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
+        let other = std::env::var_os("MILENA_BIN");
+        let binary = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_milena").into());
+        let mut command = Command::new(binary);
         command.arg("serve").current_dir(directory);
         let data = format!("log.dirs={}", directory.join("data").display());
         for setting in SETTINGS.iter().copied().chain([data.as_str()]) {

@@ -22,6 +22,9 @@ type Living = (oneshot::Receiver<()>, JoinHandle<()>);
 /// Jobs under way or queued at once; who comes then waits for a place, without a thread.
 const JOBS_MAX: usize = 1024;
 
+/// The niceness of threads that give way: each step is a tenth of the processor.
+const NICE: i32 = 5;
+
 /// A pool of named threads. Cheap to clone; the threads end when the last clone is gone.
 #[derive(Clone)]
 pub struct DiskThreads {
@@ -50,6 +53,24 @@ impl DiskThreads {
     /// # Errors
     /// When the system refuses a thread.
     pub fn start(name: &str, count: usize) -> std::io::Result<DiskThreads> {
+        DiskThreads::start_with(name, count, || {})
+    }
+
+    /// As [`DiskThreads::start`], of threads that give way: where there is not enough of the
+    /// processor, they get a third of what others get.
+    ///
+    /// # Errors
+    /// As [`DiskThreads::start`].
+    pub fn start_behind(name: &str, count: usize) -> std::io::Result<DiskThreads> {
+        // Of the calling thread, on Linux. Where it is refused, they are as all others.
+        let give_way = || {
+            // Where the system refuses, they are as important as others.
+            let _ = rustix::process::setpriority_process(None, NICE);
+        };
+        DiskThreads::start_with(name, count, give_way)
+    }
+
+    fn start_with(name: &str, count: usize, begin: fn()) -> std::io::Result<DiskThreads> {
         // Twice the places: jobs nobody waits for take none.
         let (jobs, queue) = bounded(2 * JOBS_MAX);
         let mut living = Vec::new();
@@ -59,6 +80,7 @@ impl DiskThreads {
             let thread = thread::Builder::new()
                 .name(format!("{name}-{index}"))
                 .spawn(move || {
+                    begin();
                     work_off(queue);
                     drop(alive);
                 })?;

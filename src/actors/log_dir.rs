@@ -1,11 +1,12 @@
 //! One log directory while the broker runs: its disk threads, what it owes the disk, its checkpoints.
 //!
-//! [`LogDir`] is shared by the logs in it; [`LogDirActor`] has its timers: checkpoints of recovery
+//! [`LogDir`] is shared by the logs in it; [`LogDirActor`] (`rounds`) has its timers: checkpoints of recovery
 //! points, log starts and high watermarks, and the round that lets each log delete what retention
 //! allows. Invariant: checkpoints are written on a disk thread, one at a time, from what the logs
 //! show of themselves; no log is asked.
 
 mod checkpoints;
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -16,13 +17,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 pub use checkpoints::write_checkpoints;
+pub use rounds::{EndRounds, LastCheckpoint, LogDirActor, LogDirIntervals};
 
 use super::disk_threads::DiskThreads;
 use super::log::LogActor;
-use super::log_upkeep::Tidy;
 use super::opening_progress::OpeningProgress;
 use super::partition::PartitionGauges;
-use super::scrubber::{Scrubber, Suspects};
+use super::scrubber::Suspects;
 use crate::model::{DirectoryId, Moment, Offset, TopicPartition};
 use crate::storage::closed_logs::{ClosedLogs, write_closed_logs};
 use crate::storage::disk::{Disk, DiskFile};
@@ -128,9 +129,6 @@ struct FullSince {
 
 /// Between two lines about the same full directory.
 const FULL_SAID_EVERY_MS: u64 = 10_000;
-/// Logs of one directory that are tidied at a time: each is away from its arbiter meanwhile, and
-/// what is to be written waits behind them on the disk threads.
-const TIDIED_AT_A_TIME: usize = 4;
 
 impl LogDir {
     /// A directory that was taken into use.
@@ -145,9 +143,9 @@ impl LogDir {
             full: Mutex::default(),
             is_full: AtomicBool::new(false),
             residents: Mutex::default(),
-            future: Mutex::default(),
             opening: OpeningProgress::default(),
             recovery_threads: Mutex::default(),
+            future: Mutex::default(),
             carried: Mutex::new(parts.at_start.clone()),
             cleaned: Mutex::default(),
             expected_damages: Mutex::new(expected_damages(&parts)),
@@ -570,7 +568,7 @@ impl LogDir {
         compacted.collect()
     }
 
-    /// The log of this name, if it lives here.
+    /// The log of a partition that lives here.
     pub fn resident(&self, partition: &TopicPartition) -> Option<ResidentLog> {
         self.residents().get(partition).cloned()
     }
@@ -656,148 +654,3 @@ impl Drop for OnTheirWay {
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct DirectoryFailed(pub DirectoryId);
-
-/// How often the directory's rounds are made.
-#[derive(Debug, Clone, Copy)]
-pub struct LogDirIntervals {
-    /// `replica.high.watermark.checkpoint.interval.ms` and
-    /// `log.flush.offset.checkpoint.interval.ms`, whichever is shorter.
-    pub checkpoint: Duration,
-    /// `log.retention.check.interval.ms`.
-    pub tidy: Duration,
-    /// `log.initial.task.delay.ms`: the first of these rounds, if that is sooner.
-    pub first_tidy: Duration,
-    /// How long logs keep files open that nobody uses. One directory sees to it for all.
-    pub close_unused: Option<Duration>,
-}
-
-/// Keeps a directory's rounds.
-pub struct LogDirActor {
-    dir: Arc<LogDir>,
-    intervals: LogDirIntervals,
-    writing: bool,
-    tidying: bool,
-    /// Until the actor runs.
-    scrubber: Option<Scrubber>,
-}
-
-impl LogDirActor {
-    /// The actor of `dir`.
-    pub fn new(dir: Arc<LogDir>, intervals: LogDirIntervals) -> LogDirActor {
-        LogDirActor {
-            dir,
-            intervals,
-            writing: false,
-            tidying: false,
-            scrubber: None,
-        }
-    }
-
-    /// Has this scrubber work as long as the actor lives.
-    pub fn scrubbing(mut self, scrubber: Scrubber) -> LogDirActor {
-        self.scrubber = Some(scrubber);
-        self
-    }
-
-    /// Writes the checkpoints when they have changed, on a disk thread.
-    fn checkpoint(&mut self, ctx: &mut Context<Self>) {
-        if self.dir.is_offline() || std::mem::replace(&mut self.writing, true) {
-            return;
-        }
-        let job = write_checkpoints(Arc::clone(&self.dir), false);
-        ctx.spawn(job.into_actor(self).map(|result, actor, _| {
-            actor.writing = false;
-            if let Err(error) = result {
-                // Old checkpoints are safe, only slower to recover from: tried again next round.
-                log::warn!("checkpoints were not written: {error}");
-                actor.dir.fail_if_device(&error);
-            }
-        }));
-    }
-
-    /// Lets every log delete what it may, a few at a time.
-    fn tidy(&mut self, ctx: &mut Context<Self>) {
-        if self.dir.is_offline() || std::mem::replace(&mut self.tidying, true) {
-            return;
-        }
-        let mut logs = self.dir.list();
-        // One that never had a record has nothing to tidy.
-        logs.retain(|(_, log)| log.reader.log_end_offset() > Offset::ZERO);
-        let round = async move {
-            for some in logs.chunks(TIDIED_AT_A_TIME) {
-                let asked: Vec<_> = some
-                    .iter()
-                    .map(|(_, log)| {
-                        log.actor.send(Tidy {
-                            high_watermark: log.gauges.high_watermark(),
-                        })
-                    })
-                    .collect();
-                for asked in asked {
-                    // A log that is gone has nothing to tidy.
-                    let _ = asked.await;
-                }
-            }
-        };
-        let round = round.into_actor(self);
-        ctx.spawn(round.map(|(), actor, _| actor.tidying = false));
-    }
-}
-
-impl Actor for LogDirActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_interval(self.intervals.checkpoint, LogDirActor::checkpoint);
-        if self.intervals.first_tidy < self.intervals.tidy {
-            // A broker that is often restarted deletes, too.
-            ctx.run_later(self.intervals.first_tidy, LogDirActor::tidy);
-        }
-        ctx.run_interval(self.intervals.tidy, LogDirActor::tidy);
-        if let Some(scrubber) = self.scrubber.take() {
-            ctx.spawn(scrubber.run().into_actor(self));
-        }
-        if let Some(after) = self.intervals.close_unused {
-            ctx.run_interval(after, |actor, _| {
-                let open_files = Arc::clone(actor.dir.open_files());
-                let threads = actor.dir.threads();
-                threads.run_unwatched(move || open_files.close_unused());
-            });
-        }
-    }
-}
-
-/// Writes the last checkpoints of a clean stop, after every log was closed, and how they were closed;
-/// then the actor ends. Answers what the mark of a clean stop must say of the latter.
-#[derive(Message)]
-#[rtype(result = "Result<u64, StorageError>")]
-pub struct LastCheckpoint;
-
-impl Handler<LastCheckpoint> for LogDirActor {
-    type Result = ResponseFuture<Result<u64, StorageError>>;
-
-    fn handle(&mut self, _: LastCheckpoint, ctx: &mut Context<Self>) -> Self::Result {
-        let dir = Arc::clone(&self.dir);
-        ctx.stop();
-        Box::pin(async move {
-            write_checkpoints(Arc::clone(&dir), true).await?;
-            let threads = dir.threads().clone();
-            let path = dir.path().clone();
-            let written = threads.run(move || dir.write_closed()).await;
-            written.unwrap_or(Err(StorageError::Poisoned { path }))
-        })
-    }
-}
-
-/// Ends the actor and writes nothing: the broker did not come to run.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct EndRounds;
-
-impl Handler<EndRounds> for LogDirActor {
-    type Result = ();
-
-    fn handle(&mut self, _: EndRounds, ctx: &mut Context<Self>) {
-        ctx.stop();
-    }
-}

@@ -13,7 +13,7 @@ use super::opening_progress::Told;
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition, Uuid};
 use crate::storage::log_dir::{DirectoryRole, current_directory_name, rename_partition};
 use crate::storage::partition_metadata::{read_partition_metadata, write_partition_metadata};
-use crate::storage::{Log, LogConfig, RecoveryInput, RecoveryReport, StorageError};
+use crate::storage::{ClosedLog, Log, LogConfig, RecoveryInput, RecoveryReport, StorageError};
 
 /// A log to be opened.
 pub(super) struct LogSite {
@@ -39,9 +39,10 @@ impl LogSite {
     /// Opens the log; the second value is its high watermark as last known.
     pub(super) fn open(&self) -> Result<(Log, Offset), StorageError> {
         let path = self.dir.path().join(current_directory_name(&self.name));
-        let (mut log, is_known) = match self.reopen(&path)? {
+        let closed = self.dir.take_closed(&self.name);
+        let (mut log, is_known) = match self.reopen(&path, closed.as_ref())? {
             Some(log) => (log, true),
-            None => self.look_into(path)?,
+            None => self.look_into(path, closed.as_ref())?,
         };
         log.bound_open_files(Arc::clone(self.dir.open_files()));
         log.watch_damage(Arc::clone(self.dir.suspects()) as Arc<_>);
@@ -54,8 +55,8 @@ impl LogSite {
     }
 
     /// Opens the log as it was closed, if it was, and if nobody touched it since.
-    fn reopen(&self, path: &Path) -> Result<Option<Log>, StorageError> {
-        let Some(closed) = self.dir.take_closed(&self.name) else {
+    fn reopen(&self, path: &Path, closed: Option<&ClosedLog>) -> Result<Option<Log>, StorageError> {
+        let Some(closed) = closed else {
             return Ok(None);
         };
         let disk = Arc::clone(self.dir.disk());
@@ -66,13 +67,17 @@ impl LogSite {
             path.to_owned(),
             config,
             &input,
-            &closed,
+            closed,
             self.clock.wall(),
         )
     }
 
     /// Opens the log whatever happened to it; the second value is whether there was one.
-    fn look_into(&self, path: PathBuf) -> Result<(Log, bool), StorageError> {
+    fn look_into(
+        &self,
+        path: PathBuf,
+        closed: Option<&ClosedLog>,
+    ) -> Result<(Log, bool), StorageError> {
         let is_known = self.is_known(&path)?;
         if !is_known {
             self.forget_earlier_ones()?;
@@ -85,7 +90,8 @@ impl LogSite {
             clock: self.clock,
         };
         let (input, now) = (self.input(is_known), self.clock.wall());
-        let (log, report) = Log::open_telling(disk, path.clone(), config, &input, now, &told)?;
+        let (log, report) =
+            Log::open_telling(disk, path.clone(), config, &input, now, &told, closed)?;
         self.dir.opening().note_recovered(&path, &report);
         if log.log_end_offset() < input.recovery_point {
             // Else the next recovery would believe what is appended now without looking at it.

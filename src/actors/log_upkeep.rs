@@ -88,6 +88,9 @@ impl Handler<Tidy> for LogActor {
                     Vec::new()
                 });
                 tell_deleted(log, &deleted);
+                if let Err(error) = log.mend_indexes() {
+                    log::warn!("wrong indexes stay as they are: {error}");
+                }
                 if idle && let Err(error) = log.close_idle() {
                     log::warn!("files of an idle log stay open: {error}");
                 }

@@ -93,16 +93,16 @@ impl Disks {
                     found.insert(name.clone(), index);
                 }
             }
+            tell_some(
+                &taken.strange,
+                "is nothing of this broker's; it is left alone",
+            );
             let dir = taken.path.clone();
             copies.extend(taken.copies.drain(..).map(|(name, path)| LeftCopy {
                 name,
                 dir: dir.clone(),
                 path,
             }));
-            tell_some(
-                &taken.strange,
-                "is nothing of this broker's; it is left alone",
-            );
             locks.push(Arc::clone(&taken.lock));
             let open_files = Arc::clone(&open_files);
             dirs.push(start_directory(config, environment, taken, open_files)?);

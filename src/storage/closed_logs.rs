@@ -40,7 +40,7 @@ struct ClosedTopic {
 }
 
 /// Length and CRC-32C of the file: what the mark of the clean stop says of it.
-fn digest(bytes: &[u8]) -> u64 {
+pub(super) fn digest(bytes: &[u8]) -> u64 {
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     (length << 32) | (crc & u64::from(u32::MAX))

@@ -455,7 +455,9 @@ async fn shown(broker: &BrokerHandle, topic: &str) -> Vec<(i16, i32, usize)> {
         let mut lengths = [0; 3];
         for length in &mut lengths {
             let count = reader.int();
-            (0..count).for_each(|_| drop(reader.int()));
+            for _ in 0..count {
+                reader.int();
+            }
             *length = usize::try_from(count).expect("not negative");
         }
         partitions.push((index, (error, leader, lengths[2])));

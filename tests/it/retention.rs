@@ -1,4 +1,4 @@
-//! Retention in real time, in the real binary, with short intervals.
+//! Retention and compaction in real time, in the real binary, with short intervals.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +14,7 @@ const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
+const LONG_AGO: Timestamp = Timestamp(1_000_000);
 
 fn make_topic(client: &mut Client) {
     let ask = [array(&[text("t")]), vec![1]].concat();
@@ -28,10 +29,14 @@ fn make_topic(client: &mut Client) {
 /// Produces one record of long ago with acks=all.
 fn produce(client: &mut Client) {
     let mut builder = BatchBuilder::new();
-    builder.append(Timestamp(1_000_000), None, Some(b"x"), &[]);
-    let batch = builder.build().expect("a batch");
+    builder.append(LONG_AGO, None, Some(b"x"), &[]);
+    produce_batch(client, &builder.build().expect("a batch"));
+}
+
+/// Produces a batch with acks=all.
+fn produce_batch(client: &mut Client, batch: &[u8]) {
     let length = i32::try_from(batch.len()).expect("small").to_be_bytes();
-    let partition = [&[0; 4][..], &length, &batch].concat();
+    let partition = [&[0; 4][..], &length, batch].concat();
     let topic = [text("t"), array(&[partition])].concat();
     let head = [
         &(-1i16).to_be_bytes()[..],
@@ -100,5 +105,60 @@ fn a_broker_left_alone_deletes_what_is_too_old_and_the_files_after_it() {
     // The start is where it was, for the next broker too.
     let server = Server::start(dir.path(), &settings);
     assert_eq!(log_start(&mut server.connect()), 1);
+    server.stop();
+}
+
+/// Produces a megabyte of records with these keys.
+fn produce_keys(client: &mut Client, keys: std::ops::Range<u32>) {
+    let mut builder = BatchBuilder::new();
+    let value = vec![b'x'; 1_000_000 / keys.len()];
+    for key in keys {
+        builder.append(LONG_AGO, Some(&key.to_be_bytes()), Some(&value), &[]);
+    }
+    produce_batch(client, &builder.build().expect("a batch"));
+}
+
+fn segments(partition: &Path) -> (usize, u64) {
+    let names = logs(partition).into_iter();
+    let lengths = names.filter(|name| name.ends_with(".log")).map(|name| {
+        // One that was renamed meanwhile is none.
+        fs::metadata(partition.join(name)).map_or(0, |file| file.len())
+    });
+    let lengths: Vec<u64> = lengths.collect();
+    (lengths.len(), lengths.iter().sum())
+}
+
+#[test]
+fn a_broker_compacts_by_itself_and_stops_within_a_batch_when_it_may_not_hurry() {
+    let dir = tempdir().unwrap();
+    let settings = [
+        "log.cleanup.policy=compact",
+        "log.segment.bytes=1048576",
+        "log.cleaner.min.cleanable.ratio=0.01",
+        "log.cleaner.backoff.ms=20",
+        "log.segment.delete.delay.ms=20",
+    ];
+    // At a byte a second it would take months.
+    let slow = ["log.cleaner.io.max.bytes.per.second=1"];
+    let server = Server::start(dir.path(), &[&settings[..], &slow].concat());
+    let mut client = server.connect();
+    make_topic(&mut client);
+    for _ in 0..5 {
+        produce_keys(&mut client, 0..100);
+    }
+    let partition = dir.path().join("data/t-0");
+    assert_eq!(segments(&partition).0, 5);
+    drop(client);
+    server.stop();
+    let server = Server::start(dir.path(), &settings);
+    // One segment with the last of each key, and the active one.
+    until("compaction", || {
+        (segments(&partition).1 < 2_100_000).then_some(())
+    });
+    let checkpoint = dir.path().join("data/cleaner-offset-checkpoint");
+    until("the checkpoint", || {
+        let text = fs::read_to_string(&checkpoint).ok()?;
+        text.contains("t 0 400").then_some(())
+    });
     server.stop();
 }

@@ -294,6 +294,32 @@ fn what_is_unsafe_to_serve_stops_its_partition_alone_and_is_not_changed() {
 }
 
 #[test]
+fn segments_put_into_a_closed_log_are_no_part_of_it() {
+    let dir = tempdir().unwrap();
+    let partition = dir.path().join("data/t-0");
+    a_life(dir.path(), &["t"], Signal::TERM);
+    let foreign = ["00000000000000000001.log", "00000000000000009999.log"];
+    let empty = "00000000000000000777.log";
+    for name in foreign {
+        fs::copy(partition.join(FIRST), partition.join(name)).unwrap();
+    }
+    fs::write(partition.join(empty), "").unwrap();
+    let bytes = fs::read(partition.join(FIRST)).unwrap();
+    let server = Server::start(dir.path(), &[]);
+    let mut client = server.connect();
+    assert_eq!(end(&mut client, "t"), Ok(3));
+    assert_eq!(produce(&mut client, "t", "record 3"), (0, 3));
+    assert_eq!(fetch(&mut client, "t", 0), Ok(values(4)));
+    let log = server.stop();
+    for name in foreign {
+        assert!(log.contains(name), "{name}\n{log}");
+        assert_eq!(fs::read(partition.join(name)).unwrap(), bytes);
+    }
+    assert!(log.contains(empty), "{log}");
+    assert_eq!(fs::read(partition.join(empty)).unwrap(), b"");
+}
+
+#[test]
 fn what_is_half_made_or_half_deleted_is_settled() {
     let dir = tempdir().unwrap();
     let data = dir.path().join("data");

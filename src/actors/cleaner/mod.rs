@@ -99,7 +99,7 @@ impl CleanerActor {
         }
         let settings = &self.parts.settings;
         let threads = match self.parts.has_threads {
-            true => DiskThreads::start("milena-cleaner", settings.threads),
+            true => DiskThreads::start_behind("milena-cleaner", settings.threads),
             false => Ok(DiskThreads::here()),
         };
         let threads = threads
@@ -263,6 +263,9 @@ impl CleanerActor {
         let (now, backoff) = (self.parts.clock.now(), self.parts.settings.backoff);
         let wait = self.schedule.failed(name, bytes, now, backoff);
         self.parts.metrics.failures.inc();
+        if why == work::PANICKED {
+            self.parts.metrics.panics.inc();
+        }
         log::warn!("{name} was not compacted: {why}; it is tried again in {wait:?}");
     }
 

@@ -1,7 +1,8 @@
 //! What the cleaner obeys: the broker's keys under the values in force.
 //!
 //! Resolved at the start and at every change of the metadata: all of them but `log.cleaner.enable`
-//! change while the broker runs, as in Kafka.
+//! change while the broker runs, as in Kafka. Invariant: a value that cannot be read counts as the
+//! default.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,6 @@ pub struct CleanerSettings {
     pub dedupe_bytes: usize,
     /// `log.cleaner.io.buffer.load.factor`.
     pub load_factor: f64,
-    /// `log.cleaner.io.buffer.size`, of all threads together.
-    pub io_buffer_bytes: usize,
     /// `log.cleaner.io.max.bytes.per.second`, of all threads together.
     pub bytes_per_second_max: f64,
     /// `log.cleaner.backoff.ms`: how long nothing is looked at when there was nothing to do, and
@@ -40,7 +39,6 @@ impl Default for CleanerSettings {
             threads: 1,
             dedupe_bytes: 128 << 20,
             load_factor: 0.9,
-            io_buffer_bytes: 512 << 10,
             bytes_per_second_max: f64::MAX,
             backoff: Duration::from_secs(15),
         }
@@ -73,7 +71,6 @@ impl CleanerSettings {
             threads: bytes("log.cleaner.threads", usual.threads).max(1),
             dedupe_bytes: bytes("log.cleaner.dedupe.buffer.size", usual.dedupe_bytes),
             load_factor: fraction("log.cleaner.io.buffer.load.factor", usual.load_factor),
-            io_buffer_bytes: bytes("log.cleaner.io.buffer.size", usual.io_buffer_bytes),
             bytes_per_second_max: fraction(
                 "log.cleaner.io.max.bytes.per.second",
                 usual.bytes_per_second_max,

@@ -47,7 +47,8 @@ pub(super) struct Cleaned {
     pub(super) took: Duration,
 }
 
-const PANICKED: &str = "the cleaner panicked; see the panic's message above";
+/// Why a cleaning failed whose job panicked.
+pub(super) const PANICKED: &str = "the cleaner panicked; see the panic's message above";
 
 /// Looks at logs on a cleaner thread.
 pub(super) async fn look(crew: Arc<Crew>, candidates: Vec<Candidate>, now: Timestamp) -> Vec<Seen> {
@@ -148,8 +149,9 @@ impl UnderWay {
             // Retention was quicker, for example.
             Err(CleaningError::Changed) => Step::End(Outcome::Nothing),
             Err(error) => {
-                if let CleaningError::Damaged { offset, .. } = &error {
-                    self.candidate.log.reader.suspect(*offset);
+                if let CleaningError::Damaged { offset, .. } = error {
+                    // The scrubber finds out how far it goes, and readers are told.
+                    self.candidate.log.reader.suspect(offset);
                 }
                 Step::End(Outcome::Failed(error.to_string()))
             }

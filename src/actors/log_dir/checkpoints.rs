@@ -114,3 +114,7 @@ pub async fn write_checkpoints(dir: Arc<LogDir>, force: bool) -> Result<(), Stor
     let written = threads.run(move || dir.write_checkpoints(force)).await;
     written.unwrap_or(Err(StorageError::Poisoned { path }))
 }
+
+#[cfg(test)]
+#[path = "checkpoints_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Keys of the log cleaner, which compacts. Several are the defaults of a topic key; the others are
 //! read by `actors::cleaner`.
 //!
-//! Invariant: all but the first change while the broker runs, as in Kafka.
+//! Invariant: those that have an effect change while the broker runs, but for the first, as in Kafka.
 
 use super::entry::{boolean, double, int, long};
 use crate::model::config_key::ConfigKey;
@@ -27,8 +27,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Memory of all cleaner threads for remembering keys, more than 1 MiB for each. It is taken while a log is compacted, as far as its keys need it."),
     int("log.cleaner.io.buffer.size", "524288")
         .at_least(0)
-        .cluster_wide()
-        .doc("Memory of all cleaner threads for reading and writing."),
+        .at_start_here()
+        .doc("Memory of all cleaner threads for reading and writing.")
+        .deviates("Without effect: a thread reads and writes 1 MiB at a time, and a larger batch whole."),
     double("log.cleaner.io.buffer.load.factor", "0.9")
         .fraction(0.01, 1.0)
         .cluster_wide()

@@ -251,7 +251,10 @@ impl<'a> Rewriting<'a> {
             };
             match verdict {
                 RecordVerdict::Stays => {
-                    tombstones |= record.value.is_none();
+                    // Behind what the map knows all about nobody has found it the latest yet.
+                    tombstones |= record.value.is_none()
+                        && header.base_offset + i64::from(record.offset_delta)
+                            <= self.rules.map_until;
                     kept.keep(place, header.record_timestamp(record.timestamp_delta));
                 }
                 RecordVerdict::Goes => {}

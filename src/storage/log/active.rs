@@ -117,7 +117,14 @@ impl Active {
     }
 
     fn roll_after_ms(&self, config: &LogConfig) -> i64 {
-        config.segment_ms.saturating_sub(self.jitter_ms)
+        let most_ms = match config.compacts {
+            // Else a record could not be compacted in time: the active segment never is.
+            true if config.max_compaction_lag_ms > 0 => {
+                config.segment_ms.min(config.max_compaction_lag_ms)
+            }
+            _ => config.segment_ms,
+        };
+        most_ms.saturating_sub(self.jitter_ms)
     }
 
     /// How much later a batch is than the first one; without timestamps the wall clock counts.

@@ -144,7 +144,11 @@ impl LogReader {
         }
         let mut earliest: Option<i64> = None;
         for segment in dirty.iter().filter(|segment| segment.size > 0) {
-            let log = self.shared.handle(segment.base_offset, FileKind::Log)?;
+            let log = match self.shared.handle(segment.base_offset, FileKind::Log) {
+                // It was deleted meanwhile.
+                Err(error) if error.is_not_found() => continue,
+                log => log?,
+            };
             let first = HeaderScan::new(log, 0, segment.size).next()?;
             let timestamp = first.map_or(0, |first| first.header.max_timestamp.0);
             if timestamp > 0 {

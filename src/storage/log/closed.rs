@@ -113,6 +113,17 @@ impl ClosedLog {
         }
     }
 
+    /// The base offset and the bytes of each segment.
+    pub(crate) fn lengths(&self) -> impl Iterator<Item = (Offset, u64)> + '_ {
+        let each = self.segments.iter();
+        each.map(|segment| (Offset(segment.base_offset), segment.size))
+    }
+
+    /// Whether this is the log of that topic.
+    pub(crate) fn is_of(&self, topic_id: Option<TopicId>) -> bool {
+        self.topic_id.map(Uuid) == topic_id
+    }
+
     /// Whether this is the log of that topic, and its files are as it says.
     fn is_there(
         &self,
@@ -126,7 +137,7 @@ impl ClosedLog {
         let modified = found.modified.map(|time| time.0);
         let same = found.is_directory
             && modified == self.modified
-            && self.topic_id.map(Uuid) == topic_id
+            && self.is_of(topic_id)
             && !self.segments.is_empty();
         if !same {
             return Ok(false);
@@ -330,7 +341,7 @@ impl Log {
                 FileKind::Snapshot if !is_base(name) => {
                     disk.remove_file(&self.directory().join(name.to_string()))?;
                 }
-                _ if !is_base(name) => return Ok(false),
+                // Segments that were put here are no part of the log, and left alone.
                 _ => {}
             }
         }

@@ -405,16 +405,6 @@ impl Log {
             self.shared.suspect(segment);
         }
     }
-
-    /// Says that a range is damaged, by whoever found out by reading all of its segment.
-    pub fn note_damage(&mut self, damage: Damage) {
-        let mut view = self.shared.view();
-        let mut known = view.damages.of(damage.segment).to_vec();
-        known.retain(|known| known.position != damage.position);
-        known.push(damage);
-        let segment = known[0].segment;
-        view.damages.replace(segment, known);
-    }
 }
 
 impl Shared {

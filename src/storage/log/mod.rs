@@ -24,6 +24,7 @@ mod reader;
 mod replacing;
 mod retention;
 mod roll;
+pub(crate) mod segment_times;
 #[cfg(test)]
 mod tests;
 mod timestamps;
@@ -147,7 +148,8 @@ impl Log {
         Ok((log, report))
     }
 
-    /// As [`Self::open`], telling how far it is.
+    /// As [`Self::open`], telling how far it is; `closed` is how the last life left the log, if that
+    /// is known: what was put there since is told apart.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -158,9 +160,11 @@ impl Log {
         input: &RecoveryInput,
         now: Timestamp,
         progress: &dyn Progress,
+        closed: Option<&ClosedLog>,
     ) -> Result<(Log, RecoveryReport), StorageError> {
         let site = Site {
             progress,
+            closed,
             ..Site::of(&disk, &directory, &config)
         };
         let recovered = recovery::recover(&site, input, now)?;

@@ -138,7 +138,6 @@ impl Log {
         if self.shared.view().epochs.truncate_from_start(start) {
             self.epochs_changed = true;
         }
-        self.recovery_point = self.recovery_point.max(start);
     }
 
     /// Takes the oldest segments out of the view; the log starts behind them.

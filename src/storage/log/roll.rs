@@ -92,6 +92,7 @@ impl Log {
         if let Some(old) = old {
             self.shared.handles.forget(old);
         }
+        self.note_segment_times();
         Ok(true)
     }
 

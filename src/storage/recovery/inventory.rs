@@ -9,6 +9,8 @@ use crate::model::{Offset, Timestamp};
 use crate::storage::StorageError;
 use crate::storage::disk::{DirectoryEntry, OpenMode};
 use crate::storage::leader_epochs::LEADER_EPOCH_CHECKPOINT;
+use crate::storage::log::ClosedLog;
+use crate::storage::log::segment_times::SEGMENT_TIMES_FILE;
 use crate::storage::partition_metadata::PARTITION_METADATA;
 use crate::storage::segment::names::{FileKind, FileName, Stage};
 use crate::storage::segment::scan::HeaderScan;
@@ -37,6 +39,31 @@ pub(super) struct Taken {
     pub(super) snapshots: Vec<Offset>,
     /// Names that mean nothing here. They are left alone.
     pub(super) strange: Vec<String>,
+    /// Whether there is a file of the segments' largest timestamps.
+    pub(super) has_times: bool,
+}
+
+impl Taken {
+    /// Takes out segments that were put here after the log was closed, when all of its own are as
+    /// they were then. When they are not, nobody can tell whose the others are: a copy may have been
+    /// restored.
+    pub(super) fn tell_foreign(&mut self, closed: &ClosedLog) {
+        let own: BTreeMap<Offset, u64> = closed.lengths().collect();
+        let is_whole = own.iter().all(|(base_offset, length)| {
+            let found = self.segments.get(base_offset);
+            found.is_some_and(|found| found.length == *length)
+        });
+        if !is_whole {
+            return;
+        }
+        let foreign = self
+            .segments
+            .extract_if(.., |base_offset, _| !own.contains_key(base_offset));
+        for (base_offset, _) in foreign {
+            let name = FileName::live(base_offset, FileKind::Log);
+            self.strange.push(name.to_string());
+        }
+    }
 }
 
 /// The names of files beside those of segments.
@@ -47,7 +74,7 @@ const SMALL_FILES: [&str; 2] = [PARTITION_METADATA, LEADER_EPOCH_CHECKPOINT];
 /// # Errors
 /// When something has the name of a segment's file and is none.
 pub(super) fn take(site: &Site<'_>) -> Result<Option<Taken>, StorageError> {
-    let (entries, strange) = match list(site) {
+    let (entries, mut strange) = match list(site) {
         Ok(entries) => entries,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error),
@@ -56,6 +83,9 @@ pub(super) fn take(site: &Site<'_>) -> Result<Option<Taken>, StorageError> {
         true => list(site)?.0,
         false => entries,
     };
+    let before = strange.len();
+    strange.retain(|name| name != SEGMENT_TIMES_FILE);
+    let has_times = strange.len() < before;
     let mut inventory = Inventory::new();
     let mut snapshots = Vec::new();
     for (name, entry) in &entries {
@@ -91,6 +121,7 @@ pub(super) fn take(site: &Site<'_>) -> Result<Option<Taken>, StorageError> {
         segments: inventory,
         snapshots,
         strange,
+        has_times,
     }))
 }
 
@@ -117,7 +148,9 @@ fn list(site: &Site<'_>) -> Result<(Listed, Vec<String>), StorageError> {
 /// Whether a file is one of those beside the segments, or was one before something went wrong.
 fn is_small_file(name: &str) -> bool {
     let whole = name.strip_suffix(".tmp").unwrap_or(name);
-    SMALL_FILES.contains(&whole) || name.ends_with(SET_ASIDE_SUFFIX)
+    SMALL_FILES.contains(&whole)
+        || (whole == SEGMENT_TIMES_FILE && whole != name)
+        || name.ends_with(SET_ASIDE_SUFFIX)
 }
 
 fn remove(site: &Site<'_>, name: &FileName) -> Result<(), StorageError> {

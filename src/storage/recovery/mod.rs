@@ -26,7 +26,8 @@ use crate::model::{LeaderEpoch, Offset, Timestamp, TopicId};
 use super::StorageError;
 use super::disk::Disk;
 use super::leader_epochs::LeaderEpochs;
-use super::log::{Damage, LogConfig};
+use super::log::segment_times;
+use super::log::{ClosedLog, Damage, LogConfig};
 use super::producer_state::ProducerStates;
 use super::segment::SegmentInfo;
 use super::segment::names::{FileKind, FileName};
@@ -122,6 +123,8 @@ pub(crate) struct Site<'a> {
     pub(crate) directory: &'a Path,
     pub(crate) config: &'a LogConfig,
     pub(crate) progress: &'a dyn Progress,
+    /// How the last life left the log, when it was closed and that is known.
+    pub(crate) closed: Option<&'a ClosedLog>,
 }
 
 /// Told how far a recovery is, from the thread that recovers.
@@ -154,6 +157,7 @@ impl<'a> Site<'a> {
             directory,
             config,
             progress: &Silence,
+            closed: None,
         }
     }
 
@@ -169,9 +173,15 @@ pub(crate) fn recover(
     input: &RecoveryInput,
     now: Timestamp,
 ) -> Result<Recovered, StorageError> {
-    let Some(taken) = inventory::take(site)? else {
+    let Some(mut taken) = inventory::take(site)? else {
         return Ok(nothing(site, input));
     };
+    if let Some(closed) = site
+        .closed
+        .filter(|closed| input.clean_shutdown && closed.is_of(input.topic_id))
+    {
+        taken.tell_foreign(closed);
+    }
     let mut report = RecoveryReport {
         strange: taken.strange,
         ..RecoveryReport::default()
@@ -187,6 +197,9 @@ pub(crate) fn recover(
     let loaded = loader.load(&taken.segments)?;
     let mut epochs = std::mem::take(&mut loader.epochs);
     let mut recovered = assemble(site, input, loaded, &mut report)?;
+    if taken.has_times {
+        segment_times::recall(&**site.disk, site.directory, &mut recovered.segments)?;
+    }
     let known_from = match epochs.earliest().filter(|_| epochs_known) {
         Some(earliest) => earliest.start_offset,
         None => recovered.log_end_offset,
@@ -283,9 +296,8 @@ fn assemble(
     // A clean close flushed everything; a scan only checked it, so it still has to be flushed.
     recovered.recovery_point = match input.clean_shutdown {
         true => loaded.log_end_offset,
-        false => input
-            .recovery_point
-            .clamp(log_start_offset, loaded.log_end_offset),
+        // It may lie below the start: what was deleted vouches for nothing behind it.
+        false => input.recovery_point.min(loaded.log_end_offset),
     };
     recovered.active = loaded.active;
     recovered.segments = loaded.segments;

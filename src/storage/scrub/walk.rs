@@ -451,3 +451,7 @@ fn may_be_batch(bytes: &[u8], left: u64, first: Offset, extent: &Extent) -> bool
         && extent.next.is_none_or(|next| offset < next)
         && fits_relative(extent.base_offset, offset)
 }
+
+#[cfg(test)]
+#[path = "walk_tests.rs"]
+mod tests;

@@ -16,6 +16,8 @@ mod checks;
 mod kept_tests;
 mod mirror;
 mod place;
+#[cfg(test)]
+mod quorum_tests;
 mod script;
 mod shorten;
 #[cfg(test)]

@@ -7,7 +7,7 @@ const SEEDS: u64 = 64;
 /// Failing seeds that are told before it ends.
 const FAILURES_MAX: usize = 5;
 
-fn number(variable: &str, otherwise: u64) -> u64 {
+pub(super) fn number(variable: &str, otherwise: u64) -> u64 {
     let told = std::env::var(variable).ok();
     told.map_or(otherwise, |text| text.parse().expect("a number"))
 }

@@ -9,6 +9,7 @@ use crate::record::Scratch;
 use crate::storage::StorageError;
 use crate::storage::disk::Disk;
 use crate::storage::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
+use crate::storage::log::segment_times::SEGMENT_TIMES_FILE;
 use crate::storage::partition_metadata::{PARTITION_METADATA, read_partition_metadata};
 use crate::storage::producer_state::ProducerStates;
 use crate::storage::scrub::walk::Extent;
@@ -90,7 +91,12 @@ fn list(disk: &Arc<dyn Disk>, directory: &Path, tell: Tell<'_>) -> Result<Files,
     let (mut files, mut unfinished) = (Files::new(), Vec::new());
     for entry in disk.list(directory)? {
         let path = directory.join(&entry.name);
-        let known = [PARTITION_METADATA, LEADER_EPOCH_CHECKPOINT].contains(&entry.name.as_str());
+        let known = [
+            PARTITION_METADATA,
+            LEADER_EPOCH_CHECKPOINT,
+            SEGMENT_TIMES_FILE,
+        ];
+        let known = known.contains(&entry.name.as_str());
         match FileName::parse(&entry.name) {
             Some(name) if name.stage == Stage::Live && entry.is_file => {
                 files.insert((name.kind, name.offset), entry.length);

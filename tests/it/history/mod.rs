@@ -53,8 +53,6 @@ pub(crate) enum Deed {
     Parts(Vec<Part>, Vec<Key>),
     /// It reads these keys from now on, those it had where it was.
     Assign(Vec<Key>),
-    /// The same, and the group decides which of them it gets.
-    Subscribe(Vec<Key>),
     /// It was told of a partition: log start, last stable offset, high watermark, log end.
     Offsets(Key, Offsets),
 }
@@ -171,7 +169,9 @@ impl Facts {
                 facts.senders.insert((key, value), at);
             }
             if operation.outcome == Outcome::Ok {
-                facts.read.extend(polls(operation).map(|(key, _, value)| (key, value)));
+                facts
+                    .read
+                    .extend(polls(operation).map(|(key, _, value)| (key, value)));
             }
         }
         let senders = facts.read.iter().filter_map(|read| facts.senders.get(read));

@@ -11,7 +11,7 @@ pub(super) fn between_operations(history: &[Operation], orders: &Orders) -> Vec<
     let mut last: HashMap<Process, HashMap<Key, Value>> = HashMap::new();
     for operation in history.iter().filter(|op| op.outcome == Outcome::Ok) {
         let last = last.entry(operation.process).or_default();
-        if let Deed::Assign(keys) | Deed::Subscribe(keys) = &operation.deed {
+        if let Deed::Assign(keys) = &operation.deed {
             last.retain(|key, _| keys.contains(key));
         }
         let mut first_and_last: HashMap<Key, (Value, Value)> = HashMap::new();

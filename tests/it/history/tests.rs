@@ -72,7 +72,10 @@ fn one_value_has_one_offset() {
 fn what_failed_is_not_read() {
     let sent = |outcome| done(1, outcome, &[send(0, 10, None)]);
     let read = ok(2, poll(&[(0, 10)]));
-    expect(&[sent(Outcome::Failed), read.clone()], &[AbortedRead(0, 10)]);
+    expect(
+        &[sent(Outcome::Failed), read.clone()],
+        &[AbortedRead(0, 10)],
+    );
     expect(&[sent(Outcome::Unknown), read], &[]);
 }
 
@@ -111,7 +114,10 @@ fn a_reader_passes_over_nothing_and_never_goes_back() {
     let history = |second: Part| vec![all.clone(), ok(1, poll(&[(0, 10)])), ok(1, second)];
     expect(&history(poll(&[(1, 11), (2, 12)])), &[]);
     expect(&history(poll(&[(2, 12)])), &[PollSkip(1, 0, 10, 12)]);
-    expect(&history(poll(&[(0, 10)])), &[NonmonotonicPoll(1, 0, 10, 10)]);
+    expect(
+        &history(poll(&[(0, 10)])),
+        &[NonmonotonicPoll(1, 0, 10, 10)],
+    );
     assert!(PollSkip(1, 0, 10, 12).fails(false) && !PollSkip(1, 0, 10, 12).fails(true));
     assert!(!NonmonotonicPoll(1, 0, 10, 10).fails(true));
 }
@@ -136,7 +142,10 @@ fn a_reader_that_was_given_other_partitions_begins_anew_there() {
 fn within_an_operation_a_reader_passes_over_nothing_and_never_goes_back() {
     let all = ok(9, poll(&[(0, 10), (1, 11), (2, 12)]));
     let history = |reads: &[(i64, Value)]| vec![all.clone(), ok(1, poll(reads))];
-    expect(&history(&[(0, 10), (2, 12)]), &[InnerPollSkip(1, 0, 10, 12)]);
+    expect(
+        &history(&[(0, 10), (2, 12)]),
+        &[InnerPollSkip(1, 0, 10, 12)],
+    );
     let back = [InnerNonmonotonicPoll(1, 0, 11, 10)];
     expect(&history(&[(1, 11), (0, 10)]), &back);
     let moved = Operation {
@@ -166,7 +175,8 @@ fn what_a_process_sends_later_is_behind() {
 #[test]
 fn within_an_operation_sends_keep_their_order_and_others_may_come_between() {
     let read = ok(2, poll(&[(0, 10), (1, 11), (2, 12)]));
-    let both = |first: Part, second: Part| vec![done(1, Outcome::Ok, &[first, second]), read.clone()];
+    let both =
+        |first: Part, second: Part| vec![done(1, Outcome::Ok, &[first, second]), read.clone()];
     expect(&both(send(0, 10, 0), send(0, 11, 1)), &[]);
     let back = both(send(0, 11, 1), send(0, 10, 0));
     expect(&back, &[InnerNonmonotonicSend(1, 0, 11, 10)]);
@@ -195,7 +205,10 @@ fn offsets_are_in_their_order_and_the_start_never_goes_back() {
         outcome: Outcome::Ok,
         deed: Deed::Offsets(0, offsets),
     };
-    expect(&[operation(told(0, 1, 2, 3)), operation(told(1, 3, 3, 3))], &[]);
+    expect(
+        &[operation(told(0, 1, 2, 3)), operation(told(1, 3, 3, 3))],
+        &[],
+    );
     for wrong in [told(0, 3, 2, 3), told(0, 1, 4, 3), told(3, 2, 2, 3)] {
         expect(&[operation(wrong)], &[OffsetsOutOfOrder(0, wrong)]);
     }

@@ -21,8 +21,9 @@ pub(super) fn aborted_reads(history: &[Operation], facts: &Facts) -> Vec<Anomaly
 pub(super) fn precommitted_reads(history: &[Operation]) -> Vec<Anomaly> {
     let mut found = Vec::new();
     for operation in history {
-        let sent: HashSet<(Key, Value)> =
-            sends(operation).map(|(key, value, _)| (key, value)).collect();
+        let sent: HashSet<(Key, Value)> = sends(operation)
+            .map(|(key, value, _)| (key, value))
+            .collect();
         let own = polls(operation).filter(|(key, _, value)| sent.contains(&(*key, *value)));
         found.extend(own.map(|(key, _, value)| Anomaly::PrecommittedRead(key, value)));
     }
@@ -44,7 +45,8 @@ pub(super) fn lost_writes(orders: &Orders, facts: &Facts) -> Vec<Anomaly> {
             && facts.committed(*key, *value)
             && !facts.read.contains(&(*key, *value))
     });
-    lost.map(|(key, value, _)| Anomaly::LostWrite(key, value)).collect()
+    lost.map(|(key, value, _)| Anomaly::LostWrite(key, value))
+        .collect()
 }
 
 /// Values that were acknowledged and that nobody ever read.
@@ -53,14 +55,19 @@ pub(super) fn unseen(history: &[Operation], facts: &Facts) -> Vec<Anomaly> {
     for operation in history {
         seen.extend(polls(operation).map(|(key, _, value)| (key, value)));
     }
-    let acknowledged = facts.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Ok);
+    let acknowledged = facts
+        .outcomes
+        .iter()
+        .filter(|(_, outcome)| **outcome == Outcome::Ok);
     let mut missing: Vec<(Key, Value)> = acknowledged
         .map(|(sent, _)| *sent)
         .filter(|sent| !seen.contains(sent))
         .collect();
     missing.sort_unstable();
     let missing = missing.into_iter();
-    missing.map(|(key, value)| Anomaly::Unseen(key, value)).collect()
+    missing
+        .map(|(key, value)| Anomaly::Unseen(key, value))
+        .collect()
 }
 
 /// Sends to a partition by one process, one after the other in two operations.
@@ -69,7 +76,8 @@ pub(super) fn sends_between_operations(history: &[Operation], orders: &Orders) -
     let mut last: HashMap<(Process, Key), Value> = HashMap::new();
     for operation in history.iter().filter(|op| op.outcome != Outcome::Failed) {
         let mut first_and_last: HashMap<Key, (Value, Value)> = HashMap::new();
-        let placed = sends(operation).filter(|(key, value, _)| orders.places(*key, *value).is_some());
+        let placed =
+            sends(operation).filter(|(key, value, _)| orders.places(*key, *value).is_some());
         for (key, value, _) in placed {
             first_and_last.entry(key).or_insert((value, value)).1 = value;
         }

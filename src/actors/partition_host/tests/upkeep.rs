@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::bench::*;
+use crate::actors::disk_threads::DiskThreads;
 use crate::metadata::{ConfigResource, MetadataRecord, ResourceKind};
 use crate::model::Offset;
 use crate::storage::disk::{Disk, MemoryDisk};
@@ -221,4 +222,23 @@ async fn partitions_of_a_new_topic_spread_over_the_log_directories() {
     let names = (0..6).map(|partition| crate::model::TopicPartition::new("t", partition));
     names.for_each(|name| assert!(dirs.home(&name, DirectoryId::ZERO, &[]).is_ok()));
     assert_eq!(dirs.counts(), [3, 3]);
+}
+
+#[actix::test]
+async fn logs_are_opened_by_threads_of_their_own_until_the_start_has_ended() {
+    tokio::time::pause();
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let mut bench = Bench::by_hand(disk, &[]).await;
+    let (own, opening) = DiskThreads::by_hand();
+    bench.dir.set_recovery_threads(own);
+    let told = bench.send_change(&topic("early", 1, &[]));
+    bench.settle().await;
+    assert_eq!(bench.work().await, 0);
+    assert_eq!(opening.work_off(), 1);
+    told.await.unwrap();
+    bench.dir.end_start();
+    let told = bench.send_change(&topic("late", 2, &[]));
+    assert_eq!(bench.work().await, 1);
+    assert_eq!(opening.work_off(), 0);
+    told.await.unwrap();
 }

@@ -250,3 +250,36 @@ fn what_is_set_already_writes_no_record() {
     assert_eq!(alter(&mut cluster, &conf, false, &asked), Ok(()));
     assert_eq!(cluster.log.len(), length);
 }
+
+#[test]
+fn what_a_broker_cannot_be_is_refused_when_it_is_altered() {
+    let mut cluster = Cluster::of(1);
+    let all = resource(ResourceKind::Broker, "");
+    for (key, value, word) in [
+        ("log.retention.ms", "0", "keep nothing"),
+        ("log.cleaner.threads", "0", "at least 1"),
+        ("log.cleaner.threads", "3", "halved or doubled"),
+        (
+            "log.cleaner.dedupe.buffer.size",
+            "1000",
+            "must be more than",
+        ),
+        ("log.cleaner.io.max.bytes.per.second", "0", "at least 1"),
+        ("log.local.retention.ms", "5", "not built yet"),
+        ("remote.log.reader.threads", "5", "Cannot update"),
+    ] {
+        let refusal = alter(&mut cluster, &all, false, &[(key, Set, Some(value))]);
+        let Err(Refusal::InvalidRequest(sentence)) = refusal else {
+            panic!("{key}={value}: {refusal:?}");
+        };
+        assert!(sentence.contains(word), "{key}={value}: {sentence}");
+    }
+    for (key, value) in [
+        ("log.cleaner.threads", "2"),
+        ("log.cleaner.backoff.ms", "100"),
+        ("log.retention.ms", "-1"),
+    ] {
+        let set = alter(&mut cluster, &all, false, &[(key, Set, Some(value))]);
+        assert_eq!(set, Ok(()), "{key}={value}");
+    }
+}
