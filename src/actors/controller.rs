@@ -6,6 +6,8 @@
 //! Invariant: nobody is answered from what is only planned.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -14,7 +16,7 @@ use tokio::sync::oneshot;
 use super::metadata::AwaitPublished;
 use super::observe::PanicWatch;
 use super::quorum_messages::{
-    Committed, LeadershipChanged, Propose, ProposeError, SnapshotInstalled,
+    Committed, LeadershipChanged, LookForSpace, Propose, ProposeError, SnapshotInstalled,
 };
 use crate::metadata::controller::{Controller, Plan, Reply, Request};
 use crate::metadata::{Image, MetadataRecord};
@@ -53,6 +55,9 @@ pub enum ControllerUnavailable {
     /// Too many wait already. Nothing was changed.
     #[error("the controller has too many requests to answer")]
     Busy,
+    /// The disk of the metadata log is full. Nothing was changed.
+    #[error("the disk of the metadata log is full; delete topics or make space, and try again")]
+    Full,
     /// What was asked may take effect, or not.
     #[error("the fate of the change is not known")]
     Undecided,
@@ -84,8 +89,18 @@ enum Standing {
     },
 }
 
+/// How the controller learns that the disk of the metadata log is full.
+pub struct Space {
+    /// Set while it is.
+    pub is_short: Arc<AtomicBool>,
+    /// Looks whether it still is.
+    pub quorum: Recipient<LookForSpace>,
+}
+
 /// See the module.
 pub struct ControllerActor {
+    /// None where the metadata log never fills a disk.
+    space: Option<Space>,
     machine: Controller,
     quorum: Recipient<Propose>,
     publication: Recipient<AwaitPublished>,
@@ -107,6 +122,12 @@ pub struct ControllerActor {
 }
 
 impl ControllerActor {
+    /// With a disk that can be full: then nothing is begun that asks for more metadata.
+    pub fn on_a_disk(mut self, space: Space) -> ControllerActor {
+        self.space = Some(space);
+        self
+    }
+
     /// A controller that leads once the quorum says so. `random` gives sixteen random bytes.
     pub fn new(
         machine: Controller,
@@ -116,6 +137,7 @@ impl ControllerActor {
         watch: PanicWatch,
     ) -> ControllerActor {
         ControllerActor {
+            space: None,
             machine,
             quorum,
             publication,
@@ -327,6 +349,13 @@ impl Handler<AskController> for ControllerActor {
         if let Some(why) = self.unavailable() {
             return Box::pin(std::future::ready(Err(why)));
         }
+        if let Some(space) = &self.space
+            && grows(&request)
+            && space.is_short.load(Ordering::Acquire)
+        {
+            space.quorum.do_send(LookForSpace);
+            return Box::pin(std::future::ready(Err(ControllerUnavailable::Full)));
+        }
         let (asker, outcome) = oneshot::channel();
         let plan = self.machine.handle(request, &mut self.random);
         self.hold(asker, plan);
@@ -338,6 +367,18 @@ impl Handler<AskController> for ControllerActor {
                 .unwrap_or(Err(ControllerUnavailable::Undecided))
         })
     }
+}
+
+/// Whether a request asks for more metadata than there was, so that it can wait for space. Others are
+/// small, and some of them make space.
+fn grows(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::CreateTopics { .. }
+            | Request::CreatePartitions { .. }
+            | Request::AlterConfigs { .. }
+            | Request::UpdateFeatures { .. }
+    )
 }
 
 impl Handler<Committed> for ControllerActor {

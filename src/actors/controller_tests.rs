@@ -190,6 +190,7 @@ fn shown(outcome: &Outcome) -> &'static str {
         Ok(_) => "something else",
         Err(ControllerUnavailable::NotController { .. }) => "not the controller",
         Err(ControllerUnavailable::Busy) => "busy",
+        Err(ControllerUnavailable::Full) => "full",
         Err(ControllerUnavailable::Undecided) => "undecided",
     }
 }

@@ -64,7 +64,6 @@ impl DiskThreads {
     pub fn start_behind(name: &str, count: usize) -> std::io::Result<DiskThreads> {
         // Of the calling thread, on Linux. Where it is refused, they are as all others.
         let give_way = || {
-            // Where the system refuses, they are as important as others.
             let _ = rustix::process::setpriority_process(None, NICE);
         };
         DiskThreads::start_with(name, count, give_way)

@@ -65,3 +65,8 @@ pub struct LeadershipChanged {
     /// Who leads, if known.
     pub leader: Option<BrokerId>,
 }
+
+/// The disk of the metadata log may have space again: see to it.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct LookForSpace;

@@ -75,6 +75,9 @@ impl From<ControllerUnavailable> for ApiError {
     fn from(unavailable: ControllerUnavailable) -> ApiError {
         match unavailable {
             ControllerUnavailable::TimedOut => ErrorCode::RequestTimedOut.into(),
+            ControllerUnavailable::Full => {
+                ApiError::new(ErrorCode::KafkaStorageError, unavailable.to_string())
+            }
             ControllerUnavailable::Gone => {
                 ApiError::new(ErrorCode::RequestTimedOut, unavailable.to_string())
             }

@@ -89,6 +89,9 @@ pub enum ControllerUnavailable {
     /// It is stopping, or there is none.
     #[error("The controller is not available at the moment.")]
     Gone,
+    /// Its disk is full; nothing was changed.
+    #[error("The disk of the metadata log is full; delete topics or make space, and try again.")]
+    Full,
 }
 
 /// Asks the controller to change something.

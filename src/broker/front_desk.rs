@@ -7,7 +7,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use log::LevelFilter;
 
-use crate::actors::controller::{AskController as Ask, ControllerActor};
+use crate::actors::controller::{
+    AskController as Ask, ControllerActor, ControllerUnavailable as Unavailable,
+};
 use crate::actors::quorum::{QuorumActor, QuorumStatus as AskStatus};
 use crate::api::gateway::{
     AskController, AskQuorum, ControllerUnavailable, LogLevel, Loggers, QuorumReplica, QuorumStatus,
@@ -38,6 +40,7 @@ impl AskController for Controller {
             match tokio::time::timeout(patience, asked).await {
                 Err(_) => Err(ControllerUnavailable::TimedOut),
                 Ok(Ok(Ok(reply))) => Ok(reply),
+                Ok(Ok(Err(Unavailable::Full))) => Err(ControllerUnavailable::Full),
                 Ok(Ok(Err(_)) | Err(_)) => Err(ControllerUnavailable::Gone),
             }
         })

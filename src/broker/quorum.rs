@@ -9,7 +9,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 
 use super::{Environment, Fatal, StartError};
-use crate::actors::controller::ControllerActor;
+use crate::actors::controller::{ControllerActor, Space};
 use crate::actors::disk_threads::DiskThreads;
 use crate::actors::metadata::MetadataActor;
 use crate::actors::observe::{OnPanic, PanicWatch};
@@ -51,6 +51,7 @@ impl Quorum {
     ) -> Result<Quorum, StartError> {
         let directory = config.log_dirs.metadata.join(QUORUM_DIRECTORY);
         let log = QuorumLog::open(Arc::clone(&environment.disk), directory, FILE_BYTES)?;
+        let is_short = log.is_short();
         let disk = environment.disk.as_ref();
         let disk_thread =
             DiskThreads::for_disk(disk, "milena-quorum", 1).map_err(StartError::Threads)?;
@@ -91,6 +92,10 @@ impl Quorum {
             Box::new(move || random()),
             PanicWatch::new("controller", on_panic),
         )
+        .on_a_disk(Space {
+            is_short,
+            quorum: quorum.clone().recipient(),
+        })
         .start();
         quorum.do_send(Subscribe(Subscriber {
             committed: controller.clone().recipient(),

@@ -666,9 +666,16 @@ async fn a_full_metadata_disk_refuses_changes_and_the_broker_lives() {
     fill(&broker, "t", 0, 5, 10).await;
     assert_eq!(read(&broker, "t", 0).await, Ok(values(10)));
     machine.metadata.limit_space(None);
-    assert!(refused.is_err(), "{refused:?}");
+    let refused = refused.expect_err("it is full").to_string();
+    assert!(refused.contains("full"), "{refused}");
+    for _ in 0..1000 {
+        if broker.create_topic("v", 1, &[]).await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     broker
-        .create_topic("v", 1, &[])
+        .create_topic("w", 1, &[])
         .await
         .expect("there is space");
     fill(&broker, "v", 0, 0, 5).await;
@@ -772,4 +779,30 @@ async fn a_loss_of_power_in_the_middle_of_a_move_takes_nothing_that_was_acknowle
             .await
             .expect("no wait without an end");
     }
+}
+
+#[tokio::test]
+async fn a_directory_that_hangs_does_not_hold_up_the_others() {
+    let machine = Machine::new();
+    let broker = machine.start("/a,/b").await;
+    let rate = "replica.alter.log.dirs.io.max.bytes.per.second";
+    broker
+        .create_topic("t", 2, &[("segment.bytes", "1048576")])
+        .await
+        .expect("it is new");
+    for index in 0..2 {
+        fill(&broker, "t", index, 0, 5).await;
+        until_recorded(&broker, "t", index, 1).await;
+    }
+    machine.disk.hang("/b");
+    // A copy that waits for the disk, and a question that does.
+    assert_eq!(alter(&broker, "t", 0, "/b").await, 0);
+    fill(&broker, "t", 0, 5, 50).await;
+    assert_eq!(read(&broker, "t", 0).await, Ok(values(50)));
+    assert_eq!(set(&broker, rate, "1000000000").await, 0);
+    machine.disk.go_on("/b");
+    until_described(&broker, &["/a:", "/b: t-0=0 t-1=0"]).await;
+    assert_eq!(read(&broker, "t", 0).await, Ok(values(50)));
+    fill(&broker, "t", 1, 5, 10).await;
+    broker.stop().await.expect("it stops");
 }

@@ -36,7 +36,7 @@ pub use types::{QuorumTypes, Records};
 use super::disk_threads::DiskThreads;
 use super::observe::PanicWatch;
 use super::quorum_messages::{
-    Committed, LeadershipChanged, Propose, ProposeError, SnapshotInstalled,
+    Committed, LeadershipChanged, LookForSpace, Propose, ProposeError, SnapshotInstalled,
 };
 use crate::model::BrokerId;
 use crate::storage::StorageError;
@@ -327,6 +327,23 @@ impl Handler<AnswerPeer> for QuorumActor {
                 }),
             }
         })
+    }
+}
+
+impl Handler<LookForSpace> for QuorumActor {
+    type Result = ();
+
+    fn handle(&mut self, _: LookForSpace, _: &mut Context<Self>) {
+        let disk = self.disk.clone();
+        actix_rt::spawn(async move {
+            // A thread that has ended was told of where it happened.
+            let _ = disk
+                .run(|log| {
+                    log.keep_space_back();
+                    Ok(())
+                })
+                .await;
+        });
     }
 }
 

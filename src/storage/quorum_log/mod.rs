@@ -25,6 +25,7 @@ pub use verify::{FrameFault, verify_file};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use frame::Kind;
 use segment::{FrameAt, Segment, Segments};
@@ -43,6 +44,8 @@ pub struct QuorumLog {
     purged_stamp: Option<Vec<u8>>,
     snapshot: Option<u64>,
     poisoned: bool,
+    /// Whether the disk is so full that the space kept back is being used.
+    is_short: Arc<AtomicBool>,
 }
 
 impl QuorumLog {
@@ -79,10 +82,23 @@ impl QuorumLog {
             purged_stamp,
             snapshot,
             poisoned: false,
+            is_short: Arc::default(),
         };
         log.remove_purged_files()?;
-        reserve::take(&*log.disk, &log.directory);
+        log.keep_space_back();
         Ok(log)
+    }
+
+    /// Takes what is missing of the space that is kept back, if the disk has it again.
+    pub fn keep_space_back(&self) {
+        let is_short = reserve::take(&*self.disk, &self.directory);
+        self.is_short.store(is_short, Ordering::Release);
+    }
+
+    /// Shows whether the disk is full, so that only what is kept back can be written: enough for
+    /// starts, and for changes that make space.
+    pub fn is_short(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_short)
     }
 
     /// Where its files are.
@@ -192,7 +208,7 @@ impl QuorumLog {
             {
                 log::warn!("{error}; using space that was kept back for the metadata log");
                 let written = write(self);
-                reserve::take(&*self.disk, &self.directory);
+                self.keep_space_back();
                 written
             }
             written => written,

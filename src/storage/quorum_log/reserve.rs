@@ -17,16 +17,21 @@ pub(super) const RESERVE_FILE: &str = "reserve";
 const RESERVE_BYTES: u64 = 256 << 10;
 const STEP_BYTES: usize = 16 << 10;
 
-/// Takes the reserve, or as much of it as there is space for. On a disk that never waits, which is
-/// memory, there is nothing to be kept back.
-pub(super) fn take(disk: &dyn Disk, directory: &Path) {
+/// Takes the reserve, or as much of it as there is space for; says whether it is short for want of
+/// space. On a disk that never waits, which is memory, there is nothing to be kept back.
+pub(super) fn take(disk: &dyn Disk, directory: &Path) -> bool {
     if !disk.waits() {
-        return;
+        return false;
     }
-    if let Err(error) = try_take(disk, directory)
-        && !error.is_passing()
-    {
-        log::warn!("no space could be kept back for the metadata log: {error}");
+    match try_take(disk, directory) {
+        Ok(()) => false,
+        Err(error) if error.is_out_of_space() => true,
+        Err(error) => {
+            if !error.is_passing() {
+                log::warn!("no space could be kept back for the metadata log: {error}");
+            }
+            false
+        }
     }
 }
 

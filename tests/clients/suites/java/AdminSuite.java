@@ -32,6 +32,7 @@ import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.config.ConfigResource;
@@ -41,6 +42,7 @@ import org.apache.kafka.common.errors.InvalidReplicationFactorException;
 import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
 import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.LogDirNotFoundException;
 import org.apache.kafka.common.errors.OffsetOutOfRangeException;
 import org.apache.kafka.common.errors.PolicyViolationException;
 import org.apache.kafka.common.errors.TopicExistsException;
@@ -306,6 +308,20 @@ final class AdminSuite extends Data {
             Checks.isTrue(directory.replicaInfos().get(where).size() > 50, "size of the partition");
             Checks.equal(directory.replicaInfos().get(where).offsetLag(), 0L, "lag");
             Checks.isTrue(directory.totalBytes().orElse(0) > 0 && directory.usableBytes().orElse(0) > 0, "no totals");
+        });
+        Checks.check("admin: alterReplicaLogDirs", () -> {
+            int id = Checks.get(admin.describeCluster().nodes()).iterator().next().id();
+            var here = new TopicPartitionReplica(where.topic(), where.partition(), id);
+            String data = System.getenv("DATA_DIR");
+            Checks.get(admin.alterReplicaLogDirs(Map.of(here, data)).all());
+            Checks.refused(LogDirNotFoundException.class,
+                admin.alterReplicaLogDirs(Map.of(here, data + "-not")).all());
+            var unknown = new TopicPartitionReplica("nobody-made-it", 0, id);
+            Checks.refused(UnknownTopicOrPartitionException.class,
+                admin.alterReplicaLogDirs(Map.of(unknown, data)).all());
+            var told = Checks.get(admin.describeReplicaLogDirs(List.of(here)).all()).get(here);
+            Checks.equal(told.getCurrentReplicaLogDir(), data, "directory");
+            Checks.isTrue(told.getFutureReplicaLogDir() == null, "no move");
         });
         Checks.check("admin: deleteRecords", () -> {
             Checks.equal(Checks.get(admin.deleteRecords(Map.of(where, RecordsToDelete.beforeOffset(2))).lowWatermarks()
