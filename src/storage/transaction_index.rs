@@ -197,6 +197,37 @@ impl TransactionIndex {
         TransactionIndex::open(disk, path, base_offset)?.truncate_to(offset)
     }
 
+    /// Reads the entries whose markers lie below `from`, up to the first that cannot be one, and cuts
+    /// the file off behind them: a loss of power may have torn what was added last.
+    pub fn open_below(
+        disk: &dyn Disk,
+        path: PathBuf,
+        base_offset: Offset,
+        from: Offset,
+    ) -> Result<TransactionIndex, StorageError> {
+        let mut index = TransactionIndex::empty(path);
+        let bytes = match disk.read_file(&index.path, LENGTH_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(index),
+            Err(error) => return Err(error),
+        };
+        let entries = bytes.as_chunks::<ENTRY_SIZE>().0;
+        for entry in entries.iter().map_while(AbortedTransaction::decode) {
+            let last = index.entries.last().map(|last| last.last_offset);
+            let rises = entry.last_offset >= base_offset && Some(entry.last_offset) > last;
+            if !rises || entry.last_offset >= from {
+                break;
+            }
+            index.entries.push(entry);
+        }
+        let file = disk.open(&index.path, OpenMode::Write)?;
+        if index.length() < bytes.len() as u64 {
+            file.truncate(index.length())?;
+        }
+        index.file = Some(file);
+        Ok(index)
+    }
+
     /// Adds a transaction that ended behind all others.
     pub fn append(
         &mut self,

@@ -39,6 +39,8 @@ pub(super) fn recover(
         read_file(disk, &path, *number, is_last, &mut segments)?;
     }
     segments.check_reaches_back(directory)?;
+    // So may be the names, that of the vote for one.
+    disk.sync_dir(directory)?;
     Ok(segments)
 }
 
@@ -78,11 +80,14 @@ fn read_file(
                     bytes.len() - position,
                 );
                 file.truncate(position as u64)?;
-                file.sync_data()?;
                 break;
             }
             Err(error) => return Err(at(path, position, &error.to_string())),
         }
+    }
+    if is_last {
+        // After a kill the last frame may be in memory alone, and it counts from now on.
+        file.sync_data()?;
     }
     segments.set_length(position as u64);
     Ok(())

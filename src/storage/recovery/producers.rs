@@ -161,15 +161,8 @@ fn write_aborted(
 ) -> Result<Box<str>, StorageError> {
     let disk = &**site.disk;
     let path = site.path(segment.base_offset, FileKind::TransactionIndex);
-    let mut index = match TransactionIndex::open(disk, path.clone(), segment.base_offset) {
-        Err(StorageError::Corrupt { detail, .. }) => {
-            log::warn!("making {} anew: {detail}", path.display());
-            disk.remove_file(&path)?;
-            TransactionIndex::empty(path)
-        }
-        other => other?,
-    };
-    index.truncate_to(from)?;
+    // What lies behind may be torn; what lies before was flushed, and is kept.
+    let mut index = TransactionIndex::open_below(disk, path, segment.base_offset, from)?;
     for entry in aborted {
         index.append(disk, *entry)?;
     }

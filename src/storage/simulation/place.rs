@@ -12,6 +12,7 @@ use super::script::{End, Flaw};
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 use crate::record::{BatchBuilder, Codec, EndTransactionMarker, ValidBatch, next_sequence};
 use crate::storage::disk::seeded::SeededDisk;
+use crate::storage::producer_state::ProducerEntry;
 use crate::storage::{AppendError, Appended, DeletedFiles, FlushJob, Log, ReadPlan, StorageError};
 
 /// Producers from this one on write transactions.
@@ -121,6 +122,12 @@ impl Place {
         let known = self.mirror.producer(wanted.producer);
         let log_knows = self.log_knows(wanted.producer);
         let last = known.as_ref().map_or(-1, |known| known.last_sequence);
+        // Of a producer whose records are deleted a marker may be all that is left.
+        let entry = self
+            .log
+            .as_ref()
+            .and_then(|log| log.producers().get(ProducerId(wanted.producer)));
+        let last = entry.map_or(last, ProducerEntry::last_sequence);
         let next = match last {
             -1 => 0,
             last => next_sequence(last, 1),
@@ -271,7 +278,12 @@ impl Place {
             return Ok(());
         }
         let known = self.mirror.producer(wanted.producer);
-        let mut sequence = known.as_ref().map_or(-1, |known| known.last_sequence);
+        let entry = self
+            .log
+            .as_ref()
+            .and_then(|log| log.producers().get(ProducerId(wanted.producer)));
+        let last = known.as_ref().map_or(-1, |known| known.last_sequence);
+        let mut sequence = entry.map_or(last, ProducerEntry::last_sequence);
         let mut made = Vec::new();
         for _ in 0..batches {
             let first = match sequence {
@@ -543,7 +555,8 @@ impl Place {
             log.close_unflushed()?;
         } else {
             log.close()?;
-            if !disk.has_ended() {
+            // Where a log begins that has nothing is in the checkpoint alone.
+            if !disk.has_ended() && self.mirror.visible().next().is_some() {
                 self.mirror.flushed = self.mirror.flushed.max(self.mirror.end);
             }
         }

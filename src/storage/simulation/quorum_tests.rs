@@ -21,6 +21,8 @@ struct Content {
     entries: Vec<Vec<u8>>,
     vote: Option<Vec<u8>>,
     snapshot: Option<Vec<u8>>,
+    /// What a snapshot has is committed: it is never taken back.
+    committed: u64,
 }
 
 impl Content {
@@ -34,6 +36,7 @@ impl Content {
             entries: log.read(0, u64::MAX, usize::MAX)?,
             vote: log.read_vote()?,
             snapshot: log.read_snapshot()?,
+            committed: 0,
         })
     }
 }
@@ -45,6 +48,15 @@ struct Bench {
     /// What it may be instead, because nobody knows whether the last thing happened.
     instead: Option<Content>,
     random: Random,
+}
+
+/// Whether it is what it should be.
+fn is(found: &Content, due: &Content) -> bool {
+    let found = Content {
+        committed: due.committed,
+        ..found.clone()
+    };
+    found == *due
 }
 
 fn open(disk: &SeededDisk) -> Result<QuorumLog, StorageError> {
@@ -85,8 +97,9 @@ impl Bench {
                 self.log.append(next, &entries)
             }
             6 => {
-                then.entries.truncate((somewhere - first) as usize);
-                self.log.truncate_from(somewhere)
+                let from = somewhere.max(then.committed);
+                then.entries.truncate((from - first) as usize);
+                self.log.truncate_from(from)
             }
             7 => {
                 then.vote = Some(self.bytes());
@@ -94,6 +107,7 @@ impl Bench {
             }
             8 => {
                 then.snapshot = Some(self.bytes());
+                then.committed = next;
                 let state = then.snapshot.as_deref().unwrap_or_default();
                 self.log.save_snapshot(next, state)
             }
@@ -167,11 +181,11 @@ impl Bench {
         let found = super::checks::quietly(&self.disk, || Content::of(&self.log));
         let found = found.map_err(|error| format!("{when}: {error}"))?;
         if let Some(instead) = self.instead.take()
-            && found == instead
+            && is(&found, &instead)
         {
             self.content = instead;
         }
-        match found == self.content {
+        match is(&found, &self.content) {
             true => Ok(()),
             false => Err(format!("{when}: {found:?}, not {:?}", self.content)),
         }

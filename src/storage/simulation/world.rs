@@ -399,7 +399,8 @@ impl World {
         if together {
             let lock = self.disk.open(&directory.join(".lock"), OpenMode::Create)?;
             self.disk.sync_all(lock.as_ref())?;
-            for place in self.places.iter_mut().filter(|place| place.log.is_some()) {
+            let online = self.places.iter_mut().filter(|place| place.log.is_some());
+            for place in online.filter(|place| place.mirror.visible().next().is_some()) {
                 place.mirror.flushed = place.mirror.end;
             }
         }

@@ -33,7 +33,6 @@ pub(super) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     armed: Vec<Fault>,
-    calls: u64,
     failed: u64,
     /// Calls until the process ends.
     ends_in: Option<u64>,
@@ -64,10 +63,6 @@ impl Faults {
         self.ended
     }
 
-    pub(super) fn calls(&self) -> u64 {
-        self.calls
-    }
-
     pub(super) fn failed(&self) -> u64 {
         self.failed
     }
@@ -86,7 +81,6 @@ impl Faults {
         if self.paused {
             return Verdict::Goes;
         }
-        self.calls += 1;
         if self.ended {
             return Verdict::Fails { happens: false };
         }

@@ -97,11 +97,6 @@ impl SeededDisk {
         lock(&self.0).faults.has_ended()
     }
 
-    /// How many calls there were.
-    pub(crate) fn calls(&self) -> u64 {
-        lock(&self.0).faults.calls()
-    }
-
     /// From now on `bytes` more can be written, then there is no space; none for no limit.
     pub(crate) fn limit_space(&self, bytes: Option<u64>) {
         lock(&self.0).faults.space_left = bytes;

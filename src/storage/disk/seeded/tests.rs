@@ -204,3 +204,17 @@ fn a_disk_that_lies_flushes_nothing() {
     });
     assert!(lost.count() > 3);
 }
+
+#[test]
+fn a_turned_bit_is_there_at_once_and_after_a_loss_of_power() {
+    let disk = SeededDisk::new(5);
+    disk.create_dir_all(Path::new("/d")).unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    write(&disk, "/d/a", b"abc", 0).sync_data().unwrap();
+    disk.sync_dir(Path::new("/d")).unwrap();
+    assert!(disk.flip_bit(Path::new("/d/a"), 1, 0));
+    assert_eq!(read(&disk, "/d/a").unwrap(), b"acc");
+    disk.lose_power();
+    assert_eq!(read(&disk, "/d/a").unwrap(), b"acc");
+    assert!(!disk.flip_bit(Path::new("/d/b"), 0, 0));
+}
