@@ -95,7 +95,7 @@ def partitions(kind, driver, directory, count, settle):
         again("unwritten_clean", signal.SIGTERM)
         again("unwritten_killed", signal.SIGKILL)
         before = broker.cpu_ns()
-        found["fill_ms"] = fill(driver, broker, topics)
+        found["fill_ms"] = until_taken(driver, broker, "fill", record_bytes=100, **topics)["fill_ms"]
         found["fill_cpu_us_per_partition"] = (broker.cpu_ns() - before) / count / 1e3
         found["filled_per_second"] = count / found["fill_ms"] * 1e3
         look("written", 3 * settle)
@@ -109,11 +109,11 @@ def partitions(kind, driver, directory, count, settle):
     return found
 
 
-def fill(driver, broker, topics):
-    """Writes to each partition; Kafka refuses for a while after it has named their leaders."""
+def until_taken(driver, broker, load, **options):
+    """Runs a load that writes; Kafka refuses for a while after it has named the leaders of many partitions."""
     for left in range(10, -1, -1):
         try:
-            return driver.load("fill", broker, record_bytes=100, within=600, **topics)["fill_ms"]
+            return driver.load(load, broker, within=600, **options)
         except RuntimeError:
             if left == 0 or not broker.alive():
                 raise

@@ -9,6 +9,7 @@ import threading
 import time
 
 import brokers
+from lifecycle import until_taken
 
 NAMES = ["recovery", "clean"]
 MIB = 1 << 20
@@ -43,7 +44,7 @@ def recovery(kinds, driver, directory, asked, note):
     with servers(kinds, directory, "recovery") as found:
         for server in found.values():
             driver.load("create", server, within=300, **topics)
-            driver.load("spread", server, within=600, mib=mib, batch_bytes=16_384, **topics)
+            until_taken(driver, server, "spread", mib=mib, batch_bytes=16_384, **topics)
         for number in range(asked.rounds):
             for kind, server in turns(found, number):
                 note("recovery", kind, lambda: killed(driver, server, topics))
