@@ -109,10 +109,11 @@ fn main() -> Result<(), Failure> {
     if bytes > budget {
         faults.push(format!("{bytes} bytes are on the disk"));
     }
-    match faults.is_empty() {
-        true => Ok(println!("all is well")),
-        false => Err(faults.join("; ").into()),
+    if !faults.is_empty() {
+        return Err(faults.join("; ").into());
     }
+    println!("all is well");
+    Ok(())
 }
 
 fn is_worth_telling(line: &str) -> bool {

@@ -349,3 +349,17 @@ impl Handler<MetadataChanged> for DirectoryKeeper {
         }
     }
 }
+
+/// Ends the keeper: the directories know its address, and it knows them, so that it would never end
+/// by itself.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndKeeping;
+
+impl Handler<EndKeeping> for DirectoryKeeper {
+    type Result = ();
+
+    fn handle(&mut self, _: EndKeeping, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
