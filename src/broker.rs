@@ -63,7 +63,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
 use crate::actors::clock::Clock;
-use crate::actors::directory_keeper::{ServedBy, TellTo};
 use crate::actors::log_dir_opening::DirectoryRefused;
 use crate::actors::metadata::{MetadataActor, MetadataChanged};
 use crate::actors::observe::PanicWatch;
@@ -72,6 +71,7 @@ use crate::actors::placement::Placement;
 use crate::actors::settings::SettingsSource;
 use crate::config::ServerConfig;
 use crate::metadata::Image;
+use crate::model::BrokerId;
 use crate::net::listener::Listener;
 use crate::net::{ConnectionQuota, NetError, Shutdown};
 use crate::storage::StorageError;
@@ -230,11 +230,7 @@ impl Broker {
         let cleaner = cleaner::start(&config, &environment, &disks, clock, &tables);
         let mut followers = groups.listeners;
         followers.push(cleaner.clone().recipient());
-        let stages = vec![
-            vec![caretakers.keeper.clone().recipient()],
-            partition_stage(&router),
-            followers,
-        ];
+        let stages = vec![caretakers.stage(), partition_stage(&router), followers];
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
         let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
         let quorum = Quorum::start(
@@ -245,11 +241,7 @@ impl Broker {
             tell_fatal,
             fatal_panic,
         )?;
-        let controller = quorum.controller.clone().recipient();
-        caretakers.keeper.do_send(TellTo(controller));
-        let hosts = router.hosts().iter();
-        let hosts = hosts.map(|host| host.clone().recipient());
-        caretakers.keeper.do_send(ServedBy(hosts.collect()));
+        caretakers.meet(&quorum, &router);
         let endpoints = doors::endpoints(&config.listeners.open, &listeners, config.node.id);
         let mut running = Running {
             image,
@@ -268,22 +260,16 @@ impl Broker {
             patience: Duration::from_millis(config.engine.shutdown_timeout_ms),
             core,
         };
-        match starting::enter(&running, &metadata, fatal.clone()).await {
-            Ok(epoch) => running.broker_epoch = epoch,
-            Err(reason) => {
-                drop(opening);
-                running.abandon().await;
-                return Err(StartError::Registration(reason));
-            }
+        if let Err(reason) = running
+            .enter(&metadata, fatal.clone(), config.node.id)
+            .await
+        {
+            drop(opening);
+            running.abandon().await;
+            return Err(StartError::Registration(reason));
         }
-        running.look_after_directories(config.node.id);
-        let parts = ReceptionParts::new(
-            &running,
-            &config,
-            &environment,
-            clock,
-            opening.settings.clone(),
-        );
+        let settings = opening.settings.clone();
+        let parts = ReceptionParts::new(&running, &config, &environment, clock, settings);
         let receptions = receptions(&running.places.list(), &parts);
         running.open_doors(&config, listeners, Arc::clone(&receptions));
         Ok(running.with_handle(&config, clock, opening.settings, receptions, fatal))
@@ -312,6 +298,18 @@ fn receptions(places: &[Placement], parts: &ReceptionParts) -> Arc<[Addr<Recepti
 }
 
 impl Running {
+    /// Registers the broker, and opens its partitions with that.
+    async fn enter(
+        &mut self,
+        metadata: &Addr<MetadataActor>,
+        fatal: watch::Receiver<Option<Fatal>>,
+        broker: BrokerId,
+    ) -> Result<(), String> {
+        self.broker_epoch = starting::enter(self, metadata, fatal).await?;
+        self.look_after_directories(broker);
+        Ok(())
+    }
+
     fn open_doors(
         &mut self,
         config: &ServerConfig,

@@ -10,13 +10,18 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::disks::Disks;
+use super::quorum::Quorum;
 use super::{Environment, Fatal};
 use crate::actors::clock::Clock;
-use crate::actors::directory_keeper::{CordonedSource, DirectoryKeeper, Failures};
+use crate::actors::directory_keeper::{
+    CordonedSource, DirectoryKeeper, Failures, ServedBy, TellTo,
+};
 use crate::actors::log_dir::LogDir;
 use crate::actors::log_dirs::LogDirs;
+use crate::actors::metadata::MetadataChanged;
 use crate::actors::moving::{MoveReplicas, Mover, MoverParts, NotMoved, RateSource, Wish};
 use crate::actors::observe::{OnPanic, PanicWatch};
+use crate::actors::partition_host::PartitionRouter;
 use crate::api::gateway::{AskLogDirs, LogDirReplica, LogDirReport};
 use crate::config::ServerConfig;
 use crate::metadata::{ConfigLayers, ConfigTables, Image, entries};
@@ -73,6 +78,22 @@ impl Caretakers {
             keeper,
             mover: mover.start(),
         }
+    }
+}
+
+impl Caretakers {
+    /// Who is told first of a change of the metadata.
+    pub(super) fn stage(&self) -> Vec<Recipient<MetadataChanged>> {
+        vec![self.keeper.clone().recipient()]
+    }
+
+    /// Makes them known to those they tell.
+    pub(super) fn meet(&self, quorum: &Quorum, router: &PartitionRouter) {
+        let controller = quorum.controller.clone().recipient();
+        self.keeper.do_send(TellTo(controller));
+        let hosts = router.hosts().iter();
+        let hosts = hosts.map(|host| host.clone().recipient());
+        self.keeper.do_send(ServedBy(hosts.collect()));
     }
 }
 
