@@ -45,17 +45,20 @@ impl Load {
     }
 
     fn note(&self, process: Process, outcome: Outcome, deed: Deed) {
-        self.history.lock().unwrap().push(Operation {
-            process,
-            outcome,
-            deed,
-        });
+        self.history
+            .lock()
+            .expect("no client panics with it")
+            .push(Operation {
+                process,
+                outcome,
+                deed,
+            });
     }
 
     /// A connection to the broker of the moment; none when the load ends before there is one.
     fn connect(&self) -> Option<Connection> {
         while self.goes_on() {
-            let address = *self.address.lock().unwrap();
+            let address = *self.address.lock().expect("no client panics with it");
             if let Ok(connection) = Connection::open(address) {
                 return Some(connection);
             }
@@ -217,9 +220,10 @@ fn what_was_acknowledged_outlives_any_number_of_kills() {
     });
     let clients = clients(&load);
     for kill in 0..kills {
-        let before = load.history.lock().unwrap().len();
+        let before = load.history.lock().expect("no client panics with it").len();
         until("some work", || {
-            (load.history.lock().unwrap().len() > before + 100).then_some(())
+            (load.history.lock().expect("no client panics with it").len() > before + 100)
+                .then_some(())
         });
         thread::sleep(Duration::from_millis(kill * 37 % 200));
         server.signal(Signal::KILL);
@@ -229,7 +233,7 @@ fn what_was_acknowledged_outlives_any_number_of_kills() {
             "{status} {log}"
         );
         server = Server::start(dir.path(), &settings);
-        *load.address.lock().unwrap() = server.address("PLAINTEXT");
+        *load.address.lock().expect("no client panics with it") = server.address("PLAINTEXT");
     }
     load.ends.store(true, Ordering::SeqCst);
     for client in clients {
@@ -240,7 +244,7 @@ fn what_was_acknowledged_outlives_any_number_of_kills() {
         consume(&load, key, Some(connection), true);
     }
     server.stop();
-    let history = load.history.lock().unwrap();
+    let history = load.history.lock().expect("no client panics with it");
     let wrong = broken_promises(&history);
     let told = &wrong[..wrong.len().min(20)];
     assert!(
