@@ -544,6 +544,7 @@ impl LogDir {
             cleaned: self.all_cleaned(),
             ..written.clone()
         };
+        self.refuse_if_offline()?;
         current.write(Some(&written), self.disk().as_ref(), self.path())?;
         *written = current;
         Ok(())

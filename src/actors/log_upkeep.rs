@@ -78,6 +78,7 @@ impl Handler<Tidy> for LogActor {
         let idle = !std::mem::replace(&mut self.written_to, false);
         let gauges = Arc::clone(&self.gauges);
         let (told, deleted) = oneshot::channel();
+        let home = Arc::clone(&self.dir);
         self.on_disk_thread(
             move |log| {
                 log.advance_high_watermark(high_watermark);
@@ -85,6 +86,7 @@ impl Handler<Tidy> for LogActor {
                 let deleted = log.delete_retained(now, high_watermark);
                 let deleted = deleted.unwrap_or_else(|error| {
                     log::warn!("retention is put off: {error}");
+                    home.fail_if_device(&error);
                     Vec::new()
                 });
                 tell_deleted(log, &deleted);

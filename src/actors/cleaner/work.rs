@@ -13,7 +13,9 @@ use crate::actors::clock::Clock;
 use crate::actors::log_cleaning::{BeginCleaning, ReplaceSegments};
 use crate::actors::log_dir::{LogDir, ResidentLog};
 use crate::model::{Moment, Offset, Timestamp, TopicPartition};
-use crate::storage::{Cleanable, Cleaning, CleaningError, CleaningStats, OffsetMap, Replacement};
+use crate::storage::{
+    Cleanable, Cleaning, CleaningError, CleaningStats, OffsetMap, Replacement, StorageError,
+};
 
 /// A log that is to be compacted, and where it lives.
 pub(super) struct Candidate {
@@ -101,12 +103,13 @@ pub(super) async fn clean(
     clock: Clock,
 ) -> Outcome {
     let actor = candidate.log.actor.clone();
+    let dir = Arc::clone(&candidate.dir);
     let from = cleanable.first_dirty_offset;
     let begun = actor.send(BeginCleaning(cleanable)).await;
     let cleaning = match begun {
         Ok(Ok(Some(cleaning))) => cleaning,
         Ok(Ok(None)) => return Outcome::Nothing,
-        Ok(Err(error)) => return Outcome::Failed(error.to_string()),
+        Ok(Err(error)) => return failed(&dir, &error),
         Err(_) => return Outcome::Stopped,
     };
     let mut under_way = Box::new(UnderWay {
@@ -134,10 +137,16 @@ pub(super) async fn clean(
         };
         match actor.send(ReplaceSegments(replacement)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Outcome::Failed(error.to_string()),
+            Ok(Err(error)) => return failed(&dir, &error),
             Err(_) => return Outcome::Stopped,
         }
     }
+}
+
+/// The log could not do its part; a device that failed takes its directory offline.
+fn failed(dir: &LogDir, error: &StorageError) -> Outcome {
+    dir.fail_if_device(error);
+    Outcome::Failed(error.to_string())
 }
 
 impl UnderWay {

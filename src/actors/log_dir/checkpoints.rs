@@ -21,10 +21,22 @@ impl LogDir {
             return Ok(());
         }
         let current = self.checkpoints();
+        self.refuse_if_offline()?;
         let before = (!force).then_some(&*written);
         current.write(before, self.disk().as_ref(), self.path())?;
         *written = current;
         Ok(())
+    }
+
+    /// A directory that has failed shows no logs any more: what it says then must not be written.
+    /// Asked behind the look at the logs, because it fails before they are taken out.
+    pub(super) fn refuse_if_offline(&self) -> Result<(), StorageError> {
+        match self.is_offline() {
+            true => Err(StorageError::Poisoned {
+                path: self.path().clone(),
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Sees to it that log starts that were moved before this call last over any end of the broker.

@@ -27,8 +27,8 @@ const OUT_BYTES: usize = 1 << 20;
 /// Positions in a segment are 31 bits in Kafka's indexes.
 const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
 
-/// The files of a segment in the making. In this order they come to life: the log last, so that where
-/// it is complete the others are, too.
+/// The files of a segment in the making. In this order they become `.swap`: the log last, so that
+/// where it is one the others are, too; and the other way round they get their names.
 pub(crate) const KINDS: [FileKind; 4] = [
     FileKind::TransactionIndex,
     FileKind::TimeIndex,

@@ -101,7 +101,8 @@ impl Log {
         }
         let header = BatchHeader {
             base_offset: self.log_end_offset,
-            partition_leader_epoch: epoch,
+            // A reign that has begun meanwhile has the batch: reigns never fall along a log.
+            partition_leader_epoch: epoch.max(self.latest_epoch),
             ..batch.header
         };
         self.store(&header, &batch.bytes, now)

@@ -65,7 +65,7 @@ impl Log {
         for (batch, epoch) in batches.iter().take(RUN_BATCHES_MAX) {
             let header = BatchHeader {
                 base_offset: offset,
-                partition_leader_epoch: *epoch,
+                partition_leader_epoch: self.latest_epoch.max(*epoch),
                 ..batch.header
             };
             let size = bytes + header.size();

@@ -63,6 +63,16 @@ impl LogReader {
         upper: Offset,
         now: Timestamp,
     ) -> Result<Cleanable, StorageError> {
+        self.follow(|reader| reader.look_for_dirt(config, checkpoint, upper, now))
+    }
+
+    fn look_for_dirt(
+        &self,
+        config: &LogConfig,
+        checkpoint: Option<Offset>,
+        upper: Offset,
+        now: Timestamp,
+    ) -> Result<Cleanable, StorageError> {
         let (segments, start, end) = {
             let view = self.shared.view();
             (
@@ -120,7 +130,12 @@ impl LogReader {
         }
         let before = now.0.saturating_sub(config.min_compaction_lag_ms);
         for segment in dirty {
-            let largest = match self.max_timestamp_of(segment)?.timestamp {
+            let largest = match self.max_timestamp_of(segment) {
+                // It was deleted meanwhile.
+                Err(error) if error.is_not_found() => continue,
+                largest => largest?.timestamp,
+            };
+            let largest = match largest {
                 largest if largest >= Timestamp(0) => largest,
                 _ => segment.modified.unwrap_or(Timestamp::NONE),
             };

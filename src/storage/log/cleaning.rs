@@ -298,6 +298,9 @@ impl Cleaning {
 
     /// Whether the segments that are still to be worked on are part of the log.
     fn is_all_there(&self) -> bool {
+        if self.reader.has_moved() {
+            return false;
+        }
         let view = self.reader.shared.view();
         let left = self.segments.get(self.left.start..).unwrap_or_default();
         left.iter().all(|segment| {

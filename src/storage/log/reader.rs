@@ -102,6 +102,11 @@ impl LogReader {
         home
     }
 
+    /// Whether the log lives in another directory now.
+    pub(super) fn has_moved(&self) -> bool {
+        self.shared.successor.get().is_some()
+    }
+
     /// A reader of the place where the log is now, which does not follow it further: what it sees
     /// fits together.
     pub(super) fn at_home(&self) -> LogReader {
@@ -336,10 +341,14 @@ fn look(view: &mut View, wanted: &Wanted) -> Result<Look, ReadError> {
             warm: start >= warm_from,
         });
     }
+    let mut end = readable_end(view, &info, next, wanted.upper);
+    if let (Some(end), Some(damage)) = (&mut end, &island.ends_at) {
+        end.position = end.position.min(damage.position);
+    }
     Ok(Look::Segment {
         info,
         pending: view.pending_of(at),
-        end: readable_end(view, &info, next, wanted.upper),
+        end,
         next,
         warm_from,
         begins: view.tail.take_sequel(info.base_offset, wanted.from),

@@ -106,6 +106,12 @@ impl Log {
                         let left = some[at..].iter().map(|(segment, _)| *segment);
                         let mut view = self.shared.view();
                         view.segments.change(|all| drop(all.splice(..0, left)));
+                        drop(view);
+                        if error.is_passing() && !deleted.is_empty() {
+                            // What did go is to be unlinked, which is what helps.
+                            log::warn!("{error}; other segments go later");
+                            return Ok(deleted);
+                        }
                         return Err(error);
                     }
                 }
@@ -150,9 +156,6 @@ impl Log {
             }
             let first = view.segments.first().map(|first| first.base_offset);
             view.log_start_offset = view.log_start_offset.max(first.unwrap_or_default());
-            for segment in &gone {
-                view.damages.forget(segment.base_offset);
-            }
             (gone, view.log_start_offset)
         };
         for segment in gone {
@@ -241,7 +244,8 @@ impl Log {
         kinds: &[FileKind],
         reason: DeletionReason,
     ) -> Result<DeletedFiles, StorageError> {
-        let mut paths = Vec::new();
+        let mut paths: Vec<PathBuf> = Vec::new();
+        let mut renamed: Vec<PathBuf> = Vec::new();
         for kind in kinds {
             let name = FileName::live(segment.base_offset, *kind).to_string();
             let live = self.shared.directory.join(&name);
@@ -250,9 +254,21 @@ impl Log {
                 .directory
                 .join(format!("{name}{DELETED_SUFFIX}"));
             match self.shared.disk.rename(&live, &gone) {
-                Ok(()) => paths.push(gone),
+                Ok(()) => {
+                    paths.push(gone);
+                    renamed.push(live);
+                }
                 Err(error) if error.is_not_found() => {}
-                Err(error) => return self.note_failure(Err(error)),
+                Err(error) => {
+                    // Without space for a name: the segment is whole again, and goes another time.
+                    for (gone, live) in paths.iter().zip(&renamed) {
+                        let back = self.shared.disk.rename(gone, live);
+                        if back.is_err() {
+                            self.poisoned = true;
+                        }
+                    }
+                    return self.note_failure(Err(error));
+                }
             }
         }
         self.names_changed = true;
