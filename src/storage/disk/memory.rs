@@ -343,12 +343,12 @@ impl Disk for MemoryDisk {
         let renamed = names.renamed.extract_if(.., |(_, to)| inside(to));
         let renamed: Vec<(PathBuf, PathBuf)> = renamed.collect();
         for (from, to) in renamed {
-            let below = names
-                .flushed
-                .extract_if(.., |name, _| name.starts_with(&from));
-            let below: Vec<(PathBuf, Node)> = below.collect();
-            for (name, node) in below {
-                if let Ok(rest) = name.strip_prefix(&from) {
+            let below = names.flushed.keys().filter(|name| name.starts_with(&from));
+            let below: Vec<PathBuf> = below.cloned().collect();
+            for name in below {
+                if let Some(node) = names.flushed.remove(&name)
+                    && let Ok(rest) = name.strip_prefix(&from)
+                {
                     names.flushed.insert(to.join(rest), node);
                 }
             }
