@@ -14,7 +14,7 @@ use super::quorum::Quorum;
 use super::{Environment, Fatal};
 use crate::actors::clock::Clock;
 use crate::actors::directory_keeper::{
-    CordonedSource, DirectoryKeeper, Failures, ServedBy, TellTo,
+    CordonedSource, DirectoryKeeper, EndKeeping, Failures, ServedBy, TellTo,
 };
 use crate::actors::log_dir::LogDir;
 use crate::actors::log_dirs::LogDirs;
@@ -33,8 +33,8 @@ const CORDONED: &str = "cordoned.log.dirs";
 const ALL: &str = "*";
 const RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 
-/// Who looks after the log directories of a running broker.
-#[derive(Clone)]
+/// Who looks after the log directories of a running broker. They end with it, and they do when the
+/// broker did not come to run: keeper and directories know each other, so that nobody else ends them.
 pub(super) struct Caretakers {
     pub(super) keeper: Addr<DirectoryKeeper>,
     pub(super) mover: Addr<Mover>,
@@ -94,6 +94,12 @@ impl Caretakers {
         let hosts = router.hosts().iter();
         let hosts = hosts.map(|host| host.clone().recipient());
         self.keeper.do_send(ServedBy(hosts.collect()));
+    }
+}
+
+impl Drop for Caretakers {
+    fn drop(&mut self) {
+        self.keeper.do_send(EndKeeping);
     }
 }
 

@@ -21,7 +21,7 @@ use super::quorum::Quorum;
 use super::starting::register;
 use crate::actors::cleaner::{CleanerActor, StopCleaning};
 use crate::actors::controller::{AskController, ControllerUnavailable};
-use crate::actors::directory_keeper::{EndKeeping, Registered};
+use crate::actors::directory_keeper::Registered;
 use crate::actors::groups::router::GroupRouter;
 use crate::actors::log_dir::LogDir;
 use crate::actors::moving::{LeftCopy, Resume, StopMoves};
@@ -130,7 +130,6 @@ pub(super) struct Running {
 impl Drop for Running {
     /// Also when the broker did not come to run.
     fn drop(&mut self) {
-        self.caretakers.keeper.do_send(EndKeeping);
         self.shutdown.begin();
         self.quorum.begin_stop();
     }
