@@ -71,6 +71,8 @@ pub struct DirectoryKeeper {
     placed: BTreeMap<PartitionKey, DirectoryId>,
     waiting: Vec<oneshot::Sender<()>>,
     failed: BTreeSet<DirectoryId>,
+    /// Those of them that the controller was told of, and answered.
+    known_failed: BTreeSet<DirectoryId>,
     /// Whether the controller does not know yet which directories failed or are spared.
     owes_directories: bool,
     under_way: bool,
@@ -79,7 +81,8 @@ pub struct DirectoryKeeper {
 
 /// What a request tells, to be told again when it failed.
 enum Told {
-    Directories,
+    /// With the failed ones.
+    Directories(BTreeSet<DirectoryId>),
     Placed(
         BTreeMap<PartitionKey, DirectoryId>,
         Vec<oneshot::Sender<()>>,
@@ -107,6 +110,7 @@ impl DirectoryKeeper {
             placed: BTreeMap::new(),
             waiting: Vec::new(),
             failed: BTreeSet::new(),
+            known_failed: BTreeSet::new(),
             owes_directories: false,
             under_way: false,
             _watch: watch,
@@ -133,7 +137,7 @@ impl DirectoryKeeper {
                 offline: self.failed.iter().copied().collect(),
                 cordoned: self.cordoned_ids(),
             };
-            (request, Told::Directories)
+            (request, Told::Directories(self.failed.clone()))
         } else if !self.placed.is_empty() {
             let rest = self.placed.keys().nth(REPLICAS_PER_REQUEST_MAX).copied();
             let rest = rest.map(|first| self.placed.split_off(&first));
@@ -173,10 +177,13 @@ impl DirectoryKeeper {
                         "the controller does not want to hear of log directories: {refusal}"
                     );
                 }
-                if let Told::Placed(_, waiting) = told {
-                    for waiter in waiting {
-                        // Who hung up does not wait any more.
-                        let _ = waiter.send(());
+                match told {
+                    Told::Directories(failed) => self.known_failed.extend(failed),
+                    Told::Placed(_, waiting) => {
+                        for waiter in waiting {
+                            // Who hung up does not wait any more.
+                            let _ = waiter.send(());
+                        }
                     }
                 }
                 self.tell(ctx);
@@ -185,7 +192,7 @@ impl DirectoryKeeper {
             Err(_) => {}
             Ok(_) => {
                 match told {
-                    Told::Directories => self.owes_directories = true,
+                    Told::Directories(_) => self.owes_directories = true,
                     Told::Placed(some, waiting) => {
                         for (key, directory) in some {
                             self.placed.entry(key).or_insert(directory);
@@ -266,6 +273,8 @@ impl Handler<Assign> for DirectoryKeeper {
     ) -> Self::Result {
         let (told, known) = oneshot::channel();
         self.placed.insert(key, directory);
+        // Who waits in vain asks again.
+        self.waiting.retain(|waiter| !waiter.is_closed());
         self.waiting.push(told);
         self.tell(ctx);
         Box::pin(async move {
@@ -316,8 +325,8 @@ impl Handler<DirectoryFailed> for DirectoryKeeper {
         }
         self.owes_directories = true;
         self.tell(ctx);
-        ctx.run_later(self.failures.timeout, |keeper, _| {
-            if keeper.owes_directories || keeper.under_way {
+        ctx.run_later(self.failures.timeout, move |keeper, _| {
+            if !keeper.known_failed.contains(&id) {
                 let why = "the controller did not hear of a failed log directory within log.dir.failure.timeout.ms";
                 (keeper.failures.end)(why.to_owned());
             }

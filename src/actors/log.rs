@@ -110,6 +110,8 @@ struct FlushState {
     wanted: bool,
     /// `flush.ms` runs.
     timer: Option<SpawnHandle>,
+    /// The partition waits to hear that the log is on disk up to here.
+    owed: Option<Offset>,
 }
 
 /// See the module.
@@ -267,39 +269,37 @@ impl LogActor {
         self.dir.note_written();
         let end = appended.last_offset + 1;
         let flush_owed = unflushed_messages >= self.config.flush_messages;
-        if flush_owed || appended.rolled {
-            self.start_flush(ctx);
-        } else {
-            self.arm_flush_timer(ctx);
-        }
         self.written_to = true;
         let bytes = if appended.duplicate {
             0
         } else {
             append.batch.bytes.len()
         };
-        self.count_for_write_back(bytes, ctx);
         let log_append_time = match append.batch.header.timestamp_type() {
             TimestampType::LogAppendTime => appended.timestamp,
             TimestampType::CreateTime => Timestamp::NONE,
         };
-        let Some(partition) = &self.partition else {
-            return;
-        };
-        partition.do_send(Appended {
-            start: appended.first_offset,
-            end,
-            flush_owed,
-            acks: append.acks,
-            deadline: append.deadline,
-            bytes,
-            slot: append.slot,
-            answer: AppendAnswer {
-                base_offset: appended.first_offset,
-                log_append_time,
-                log_start_offset: appended.log_start_offset,
-            },
-        });
+        if let Some(partition) = &self.partition {
+            partition.do_send(Appended {
+                start: appended.first_offset,
+                end,
+                flush_owed,
+                acks: append.acks,
+                deadline: append.deadline,
+                bytes,
+                slot: append.slot,
+                answer: AppendAnswer {
+                    base_offset: appended.first_offset,
+                    log_append_time,
+                    log_start_offset: appended.log_start_offset,
+                },
+            });
+        }
+        // Behind it: the partition must not hear of the flush before it hears of the batch.
+        if flush_owed {
+            self.flush.owed = self.flush.owed.max(Some(end));
+        }
+        self.count_for_write_back(bytes, flush_owed || appended.rolled, ctx);
     }
 
     /// A batch was not written. Without space the next one may be; after any other failure of the
@@ -339,13 +339,14 @@ impl LogActor {
             return;
         }
         let Some(job) = log.flush_job() else {
-            let left = log.unflushed_messages() > 0;
+            let (left, upto) = (log.unflushed_messages() > 0, log.recovery_point());
             match log.refuse_if_poisoned() {
                 Err(error) => self.fail(&error),
                 Ok(()) if left => {
                     ctx.run_later(FLUSH_RETRY, LogActor::start_flush);
                 }
-                Ok(()) => {}
+                // The cleaner flushed it, or a move did.
+                Ok(()) => self.tell_on_disk(upto),
             }
             return;
         };
@@ -386,8 +387,18 @@ impl LogActor {
         if let Some(partition) = &self.partition {
             partition.do_send(OnDisk(end));
         }
+        self.flush.owed = self.flush.owed.filter(|owed| *owed > end);
         if self.flush.wanted {
             self.start_flush(ctx);
+        }
+    }
+
+    /// Nothing is left to flush: tells so if somebody waits for it.
+    fn tell_on_disk(&mut self, upto: Offset) {
+        if self.flush.owed.take().is_some()
+            && let Some(partition) = &self.partition
+        {
+            partition.do_send(OnDisk(upto));
         }
     }
 
@@ -404,11 +415,14 @@ impl LogActor {
         }
     }
 
-    /// Has a disk thread write back early, so that the kernel never has to stop this arbiter for it.
-    fn count_for_write_back(&mut self, bytes: usize, ctx: &mut Context<Self>) {
+    /// Has a disk thread write back early, so that the kernel never has to stop this arbiter for it;
+    /// or at once.
+    fn count_for_write_back(&mut self, bytes: usize, at_once: bool, ctx: &mut Context<Self>) {
         self.bytes_unflushed += bytes as u64;
-        if self.bytes_unflushed >= self.dir.write_back_bytes() {
+        if at_once || self.bytes_unflushed >= self.dir.write_back_bytes() {
             self.start_flush(ctx);
+        } else {
+            self.arm_flush_timer(ctx);
         }
     }
 }
@@ -535,24 +549,20 @@ impl Handler<MoveLogStart> for LogActor {
 
     /// Answers when the new start is in the checkpoint: what was said to be deleted must not come
     /// back, not even after a crash in the next minute.
-    fn handle(&mut self, MoveLogStart { before, slot }: MoveLogStart, _: &mut Context<Self>) {
+    fn handle(&mut self, MoveLogStart { before, slot }: MoveLogStart, ctx: &mut Context<Self>) {
         let (tell, moved) = oneshot::channel();
         self.with_log(move |log| {
             // An offset that lies behind the start already changes nothing, as with Kafka.
             log.advance_log_start_offset(before);
             let _ = tell.send(log.log_start_offset());
         });
-        let dir = Arc::clone(&self.dir);
-        actix_rt::spawn(async move {
-            let Ok(start) = moved.await else {
-                return;
-            };
-            if let Err(error) = dir.keep_starts().await {
-                // As with Kafka, then: the next round writes it.
-                log::warn!("a moved log start is not in its checkpoint yet: {error}");
+        // The log may have waited for the last step of a move: where it is now counts.
+        ctx.spawn(moved.into_actor(self).map(move |moved, actor, _| {
+            if let Ok(start) = moved {
+                let dir = Arc::clone(&actor.dir);
+                actix_rt::spawn(answer_moved(dir, start, slot));
             }
-            slot.answer(Ok(start));
-        });
+        }));
     }
 }
 
@@ -562,6 +572,19 @@ impl Handler<ListProducers> for LogActor {
     fn handle(&mut self, ListProducers { slot }: ListProducers, _: &mut Context<Self>) {
         self.with_log(move |log| slot.answer(Ok(describe(log))));
     }
+}
+
+/// Answers that a log starts where it starts now, when that is in the checkpoint.
+async fn answer_moved(
+    dir: Arc<LogDir>,
+    start: Offset,
+    slot: Slot<Result<Offset, DeleteRecordsError>>,
+) {
+    if let Err(error) = dir.keep_starts().await {
+        // As with Kafka, then: the next round writes it.
+        log::warn!("a moved log start is not in its checkpoint yet: {error}");
+    }
+    slot.answer(Ok(start));
 }
 
 fn describe(log: &Log) -> Vec<DescribedProducer> {

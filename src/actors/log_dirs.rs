@@ -5,7 +5,7 @@
 //! partitions that went to another directory. Invariants: a partition has one home at a time; one
 //! whose directory is not here is never made anew in another, which would lose what it had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -294,6 +294,11 @@ impl LogDirs {
         {
             homes.moves.remove(name);
         }
+    }
+
+    /// The partitions with a move under way.
+    pub(super) fn moving(&self) -> BTreeSet<TopicPartition> {
+        self.homes().moves.keys().cloned().collect()
     }
 
     /// How many partitions are at home in each directory.

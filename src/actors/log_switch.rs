@@ -19,14 +19,15 @@ use super::log_upkeep::{remove_later, rename_away};
 use super::partition::Moved;
 use crate::model::{Offset, Timestamp, TopicPartition, Uuid};
 use crate::storage::log_dir::current_directory_name;
-use crate::storage::{Blueprint, CopyError, Log, LogReader, StorageError};
+use crate::storage::{Blueprint, CleaningHold, CopyError, Log, LogReader, StorageError};
 
 /// So much is copied at most while the log is held.
 const HELD_BYTES_MAX: usize = 1 << 20;
 
-/// Tell with what a copy of the log is made.
+/// Tell with what a copy of the log is made. The log is not compacted while the hold lives: keys that
+/// are in the copy already would lose the tombstones behind it.
 #[derive(Message)]
-#[rtype(result = "Option<(Blueprint, LogReader)>")]
+#[rtype(result = "Option<(Blueprint, LogReader, CleaningHold)>")]
 pub struct DescribeCopy;
 
 /// Take this copy in place of the log.
@@ -60,12 +61,18 @@ type Told = oneshot::Sender<Result<(), NotSwitched>>;
 
 /// See [`LogActor::begin_switch`].
 #[derive(Default)]
-pub(super) struct Switching(Option<(Switch, Told)>);
+pub(super) struct Switching {
+    wanted: Option<(Switch, Told)>,
+    /// The step is being made.
+    under_way: bool,
+    /// The directory it leaves failed meanwhile, and nobody wants the log any more.
+    abandoned: bool,
+}
 
 impl Switching {
     /// Whether a step waits for the log.
     pub(super) fn waits(&self) -> bool {
-        self.0.is_some()
+        self.wanted.is_some()
     }
 }
 
@@ -83,7 +90,7 @@ impl LogActor {
         if matches!(self.seat, Seat::Away) {
             return;
         }
-        let Some((switch, told)) = self.switching.0.take() else {
+        let Some((switch, told)) = self.switching.wanted.take() else {
             return;
         };
         if self.retired || self.failed {
@@ -93,6 +100,7 @@ impl LogActor {
         let Seat::Here(log) = std::mem::replace(&mut self.seat, Seat::Away) else {
             return;
         };
+        self.switching.under_way = true;
         let step = Step {
             name: switch.name.clone(),
             to: Arc::clone(&switch.to),
@@ -123,20 +131,36 @@ impl LogActor {
             let Some((log, outcome)) = done else {
                 return actor.lose(ctx);
             };
+            actor.switching.under_way = false;
             let told_what = match outcome {
                 Err(refused) => {
                     actor.seat = Seat::Here(log);
                     Err(refused)
                 }
+                // The next life finds the log where it is now, and what the checkpoints say of it.
+                Ok(_) if actor.switching.abandoned => Err(NotSwitched::Gone),
                 Ok(left) => {
-                    actor.settle_in(log, &name, &to, &dirs, left);
+                    actor.settle_in(log, &name, &to, &dirs, left, ctx);
                     Ok(())
                 }
             };
             // Who does not wait any more sees it in the directories.
             let _ = told.send(told_what);
-            actor.go_on(ctx);
+            match actor.switching.abandoned {
+                true => ctx.stop(),
+                false => actor.go_on(ctx),
+            }
         }));
+    }
+
+    /// The directory has failed: ends, but not while a job has the log and its copy, which whoever
+    /// clears up after a move must not find under its hands.
+    pub(super) fn abandon(&mut self, ctx: &mut Context<Self>) {
+        self.retired = true;
+        self.switching.abandoned = true;
+        if !self.switching.under_way {
+            ctx.stop();
+        }
     }
 
     /// The log is the one in the other directory from now on.
@@ -147,6 +171,7 @@ impl LogActor {
         to: &Arc<LogDir>,
         dirs: &LogDirs,
         left: Option<std::path::PathBuf>,
+        ctx: &Context<Self>,
     ) {
         let from = std::mem::replace(&mut self.dir, Arc::clone(to));
         log.set_config(Arc::clone(&self.config));
@@ -155,21 +180,18 @@ impl LogActor {
         self.bytes_unflushed = 0;
         self.seat = Seat::Here(log);
         dirs.rehome(name, to);
-        if let Some((actor, resident)) = from.resident(name).map(|log| (log.actor.clone(), log)) {
-            let cleaned = from.cleaned(name);
-            from.move_out(name);
-            to.end_future(name);
-            let reader = reader.clone();
-            to.move_in(
-                name.clone(),
-                ResidentLog {
-                    reader,
-                    actor,
-                    ..resident
-                },
-            );
-            to.set_cleaned(name, cleaned);
-        }
+        // Whether it still lived there or the directory failed meanwhile: it is here now.
+        let cleaned = from.cleaned(name);
+        from.move_out(name);
+        to.end_future(name);
+        let resident = ResidentLog {
+            reader: reader.clone(),
+            gauges: Arc::clone(&self.gauges),
+            actor: ctx.address(),
+            config: Arc::clone(&self.config),
+        };
+        to.move_in(name.clone(), resident);
+        to.set_cleaned(name, cleaned);
         if let Some(partition) = &self.partition {
             let threads = to.threads().clone();
             partition.do_send(Moved { reader, threads });
@@ -231,6 +253,8 @@ impl Step {
         };
         match opened {
             Ok(new) => {
+                new.bound_open_files(Arc::clone(self.to.open_files()));
+                new.watch_damage(Arc::clone(self.to.suspects()) as Arc<_>);
                 log.refer_to(&new);
                 Ok(Box::new(new))
             }
@@ -277,12 +301,13 @@ fn tell_left(log: &Log, error: &StorageError, from: &LogDir) {
 }
 
 impl Handler<DescribeCopy> for LogActor {
-    type Result = ResponseFuture<Option<(Blueprint, LogReader)>>;
+    type Result = ResponseFuture<Option<(Blueprint, LogReader, CleaningHold)>>;
 
     fn handle(&mut self, _: DescribeCopy, _: &mut Context<Self>) -> Self::Result {
         let (told, described) = oneshot::channel();
         self.with_log(move |log| {
-            let _ = told.send((log.blueprint(), log.reader()));
+            let hold = log.hold_cleaning();
+            let _ = told.send((log.blueprint(), log.reader(), hold));
         });
         Box::pin(async move { described.await.ok() })
     }
@@ -293,7 +318,7 @@ impl Handler<Switch> for LogActor {
 
     fn handle(&mut self, switch: Switch, ctx: &mut Context<Self>) -> Self::Result {
         let (told, switched) = oneshot::channel();
-        if let Some((_, earlier)) = self.switching.0.replace((switch, told)) {
+        if let Some((_, earlier)) = self.switching.wanted.replace((switch, told)) {
             let _ = earlier.send(Err(NotSwitched::Gone));
         }
         self.begin_switch(ctx);

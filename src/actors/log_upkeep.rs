@@ -50,8 +50,7 @@ impl Handler<Abandon> for LogActor {
     type Result = ();
 
     fn handle(&mut self, _: Abandon, ctx: &mut Context<Self>) {
-        self.retired = true;
-        ctx.stop();
+        self.abandon(ctx);
     }
 }
 

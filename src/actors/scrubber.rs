@@ -50,7 +50,7 @@ impl Suspects {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Suspect> {
+    pub(super) fn take(&self) -> Option<Suspect> {
         self.queue().pop_front()
     }
 }

@@ -214,8 +214,7 @@ impl Running {
         if tokio::time::timeout(self.patience, stopped).await.is_err() {
             log::warn!("a move between log directories has not stopped in time");
         }
-        // A cleaner that is gone cleans nothing.
-        let _ = self.cleaner.send(StopCleaning).await;
+        self.stop_cleaning().await;
         let mut closed = Ok(());
         for host in self.router.hosts() {
             // A host that is gone has panicked, and its logs will be recovered.
@@ -228,10 +227,19 @@ impl Running {
         left.map_err(StopError::NotFlushed)
     }
 
+    /// What a cleaner has not put in place by then never is: the logs are closed.
+    async fn stop_cleaning(&self) {
+        // A cleaner that is gone cleans nothing.
+        let stopped = self.cleaner.send(StopCleaning);
+        if tokio::time::timeout(self.patience, stopped).await.is_err() {
+            log::warn!("the cleaner has not stopped in time");
+        }
+    }
+
     /// Ends what a start that failed has begun; nothing is marked as cleanly stopped.
     pub(super) async fn abandon(self) {
         self.shutdown.begin();
-        let _ = self.cleaner.send(StopCleaning).await;
+        self.stop_cleaning().await;
         self.quorum.stop().await;
         self.give_back().await;
     }

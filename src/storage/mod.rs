@@ -31,10 +31,10 @@ pub use checkpoints::Checkpoints;
 pub use cleaner::{CleaningError, CleaningStats, CleaningStopped, OffsetMap, Pace};
 pub use error::StorageError;
 pub use log::{
-    AppendError, Appended, Blueprint, Chunk, Cleanable, Cleaning, ClosedLog, CopyError, Damage,
-    DamageWatch, DeletedFiles, DeletionReason, FlushJob, Flushed, Inspection, Log, LogConfig,
-    LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, Replacement, Suspect, TimestampedOffset,
-    Verdict,
+    AppendError, Appended, Blueprint, Chunk, Cleanable, Cleaning, CleaningHold, ClosedLog,
+    CopyError, Damage, DamageWatch, DeletedFiles, DeletionReason, FlushJob, Flushed, Inspection,
+    Log, LogConfig, LogReader, RUN_BATCHES_MAX, RUN_BYTES_MAX, ReadError, Replacement, Suspect,
+    TimestampedOffset, Verdict,
 };
 pub use read_plan::ReadPlan;
 pub use recovery::{Progress, RecoveryInput, RecoveryReport};

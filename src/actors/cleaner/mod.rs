@@ -179,7 +179,8 @@ impl CleanerActor {
         }
         self.show_uncleanable();
         let now = self.parts.clock.now();
-        logs.retain(|log| self.schedule.may_look(&log.name, now));
+        let moving = self.parts.dirs.moving();
+        logs.retain(|log| !moving.contains(&log.name) && self.schedule.may_look(&log.name, now));
         logs
     }
 

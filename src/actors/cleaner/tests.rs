@@ -143,6 +143,21 @@ async fn only_compacted_topics_are_cleaned_and_a_topic_that_becomes_one_is() {
 }
 
 #[actix::test]
+async fn a_log_that_is_being_moved_is_cleaned_when_the_move_is_over() {
+    tokio::time::pause();
+    let bench = Bench::start(Arc::new(MemoryDisk::new()), &topic("t", 1, COMPACTED)).await;
+    let _cleaner = bench.start_cleaner(settings());
+    fill(&bench, 1).await;
+    let (name, stop) = (TopicPartition::new("t", 0), Arc::default());
+    bench.dirs.note_move(&name, Arc::clone(&stop));
+    a_while(3).await;
+    assert_eq!(bench.read_all(1).await.len(), 5);
+    bench.dirs.forget_move(&name, &stop);
+    a_while(1).await;
+    assert_eq!(bench.read_all(1).await, filled());
+}
+
+#[actix::test]
 async fn a_log_that_cannot_be_cleaned_is_counted_and_tried_again_until_it_can() {
     tokio::time::pause();
     let disk = FaultyDisk::new(Arc::new(MemoryDisk::new()));

@@ -110,7 +110,8 @@ pub(super) async fn clean(
         Ok(Ok(Some(cleaning))) => cleaning,
         Ok(Ok(None)) => return Outcome::Nothing,
         Ok(Err(error)) => return failed(&dir, &error),
-        Err(_) => return Outcome::Stopped,
+        // Its actor is gone; it may be listed for long.
+        Err(_) => return Outcome::Nothing,
     };
     let mut under_way = Box::new(UnderWay {
         cleaning,

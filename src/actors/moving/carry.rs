@@ -144,7 +144,7 @@ impl Move {
     async fn try_copy(&self, path: PathBuf, assigned: &mut bool) -> Result<(), Halt> {
         let gone = Halt::Ended("the partition is gone");
         let described = self.log.send(DescribeCopy).await.ok().flatten();
-        let (blueprint, reader) = described.ok_or(gone)?;
+        let (blueprint, reader, _not_cleaned) = described.ok_or(gone)?;
         let source = reader.clone();
         let start = self.on_source(move || source.copy_start()).await??;
         let now = self.common.clock.wall();

@@ -4,5 +4,6 @@ pub(in crate::actors) mod bench;
 mod closing;
 mod data;
 mod failures;
+mod moving;
 mod scrubbing;
 mod upkeep;

@@ -57,8 +57,14 @@ pub(super) struct Identity {
     pub(super) round: u64,
 }
 
+/// See [`Log::hold_cleaning`].
+#[derive(Debug)]
+pub struct CleaningHold {
+    _held: Arc<()>,
+}
+
 impl Log {
-    /// Begins a round; none when there is nothing to clean after all. Closes the active segment when
+    /// Begins a round; none when there is nothing to clean after all, or it is held. Closes the active segment when
     /// `max.compaction.lag.ms` demands it, and waits for the device when what is to be cleaned is
     /// not on it yet: work for a disk thread.
     ///
@@ -70,6 +76,9 @@ impl Log {
         now: Timestamp,
     ) -> Result<Option<Cleaning>, StorageError> {
         self.refuse_if_poisoned()?;
+        if Arc::strong_count(&self.cleaning_held) > 1 {
+            return Ok(None);
+        }
         let mut cleanable = *cleanable;
         if cleanable.rolls {
             self.roll(now)?;
@@ -113,6 +122,16 @@ impl Log {
             refused: Arc::default(),
             stats: CleaningStats::default(),
         }))
+    }
+
+    /// Has no round begin as long as the hold lives; what a round under way still writes is not put
+    /// in place. What is copied meanwhile must not change behind the copy (Kafka's
+    /// `abortAndPauseCleaning`).
+    pub fn hold_cleaning(&mut self) -> CleaningHold {
+        self.cleanings += 1;
+        CleaningHold {
+            _held: Arc::clone(&self.cleaning_held),
+        }
     }
 
     pub(super) fn identity(&self) -> Identity {

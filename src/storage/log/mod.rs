@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use append::{AppendError, Appended};
 pub use append_run::{RUN_BATCHES_MAX, RUN_BYTES_MAX};
 pub use cleanable::Cleanable;
-pub use cleaning::Cleaning;
+pub use cleaning::{Cleaning, CleaningHold};
 pub use closed::ClosedLog;
 pub use config::LogConfig;
 pub use damage::{Damage, DamageWatch, Inspection, Suspect, Verdict};
@@ -108,6 +108,8 @@ pub struct Log {
     generation: u64,
     /// How many rounds of compaction were begun.
     cleanings: u64,
+    /// Shared with everybody for whose sake none begins.
+    cleaning_held: Arc<()>,
     bytes_appended: u64,
     bytes_flushed: u64,
     unflushed_since: Option<Timestamp>,
@@ -219,6 +221,7 @@ impl Log {
             poisoned: false,
             generation: 0,
             cleanings: 0,
+            cleaning_held: Arc::default(),
             bytes_appended: 0,
             bytes_flushed: 0,
             unflushed_since: None,

@@ -139,7 +139,7 @@ impl LogReader {
 
     /// Where the log starts and ends, both of the same moment.
     pub fn bounds(&self) -> (Offset, Offset) {
-        let view = self.shared.view();
+        let view = self.home().view();
         (view.log_start_offset, view.log_end_offset)
     }
 

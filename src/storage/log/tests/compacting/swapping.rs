@@ -71,7 +71,8 @@ fn a_reader_in_the_middle_of_an_old_segment_keeps_its_bytes() {
 #[test]
 fn a_segment_that_was_cut_deleted_or_replaced_meanwhile_is_not_replaced() {
     type Change = fn(&mut Table);
-    let changes: [Change; 3] = [
+    let changes: [Change; 4] = [
+        |table| drop(table.log.hold_cleaning()),
         |table| drop(table.log.truncate_to(Offset(12), Timestamp(1000)).unwrap()),
         |table| {
             table.log.advance_log_start_offset(Offset(30));
@@ -102,6 +103,20 @@ fn a_segment_that_was_cut_deleted_or_replaced_meanwhile_is_not_replaced() {
         let next = cleaning.next_replacement(&table.map, &mut Free::default());
         assert!(matches!(next, Err(CleaningError::Changed)));
     }
+}
+
+#[test]
+fn no_round_begins_while_one_of_those_who_hold_it_is_left() {
+    let mut table = filled(Arc::new(MemoryDisk::new()));
+    let before = table.read_all();
+    let holds = [table.log.hold_cleaning(), table.log.hold_cleaning()];
+    for hold in holds {
+        assert!(table.clean(2000).unwrap().is_none());
+        drop(hold);
+    }
+    assert_eq!(table.read_all(), before);
+    assert!(table.clean(2000).unwrap().is_some());
+    assert!(table.read_all().len() < before.len());
 }
 
 #[test]
