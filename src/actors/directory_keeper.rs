@@ -372,3 +372,7 @@ impl Handler<EndKeeping> for DirectoryKeeper {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+#[path = "directory_keeper_tests.rs"]
+mod tests;
