@@ -62,6 +62,7 @@ use actix::prelude::*;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
+use crate::actors::cleaner::StopCleaning;
 use crate::actors::clock::Clock;
 use crate::actors::log_dir_opening::DirectoryRefused;
 use crate::actors::metadata::{MetadataActor, MetadataChanged};
@@ -240,7 +241,9 @@ impl Broker {
             metadata.clone(),
             tell_fatal,
             fatal_panic,
-        )?;
+        );
+        // Its timer keeps it, whoever has forgotten it.
+        let quorum = quorum.inspect_err(|_| cleaner.do_send(StopCleaning))?;
         caretakers.meet(&quorum, &router);
         let endpoints = doors::endpoints(&config.listeners.open, &listeners, config.node.id);
         let mut running = Running {
