@@ -229,8 +229,7 @@ impl Broker {
         let settings = groups::settings(&config, &environment, Arc::clone(&opening.settings));
         let groups = groups::start_hosts(&places.list(), clock, &router, &settings);
         let cleaner = cleaner::start(&config, &environment, &disks, clock, &tables);
-        let mut followers = groups.listeners;
-        followers.push(cleaner.clone().recipient());
+        let followers = [groups.listeners, vec![cleaner.clone().recipient()]].concat();
         let stages = vec![caretakers.stage(), partition_stage(&router), followers];
         let watch = PanicWatch::new("metadata", Arc::clone(&fatal_panic));
         let metadata = MetadataActor::new(Arc::clone(&image), stages, watch).start();
