@@ -77,6 +77,10 @@ pub(super) fn newest_snapshot(
         }
     }
     let newest = indexes.iter().copied().max();
+    if indexes.len() > 1 {
+        // After a kill its name may be in memory alone, and the older ones are all there is.
+        disk.sync_dir(directory)?;
+    }
     for older in indexes.into_iter().filter(|index| Some(*index) != newest) {
         disk.remove_file(&snapshot_path(directory, older))?;
     }

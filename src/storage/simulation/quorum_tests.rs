@@ -202,6 +202,13 @@ fn run(seed: u64, lies: bool) -> Result<(), Fault> {
     bench.restart()
 }
 
+/// The newer one's name was found in memory after a kill; the older one was removed, and a loss of
+/// power undid the name.
+#[test]
+fn a_snapshot_that_was_promised_is_not_removed_for_one_that_may_be_lost() {
+    assert_eq!(run(1189, false), Ok(()));
+}
+
 #[test]
 fn whatever_happens_the_quorum_keeps_what_it_promised() {
     let from = number("MILENA_SEED_FROM", 0);
